@@ -16,6 +16,8 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+pytest_plugins = ["tests.foreign_store", "pytester"]
+
 LONGEST_BUSY_S = 0.5
 """Processor time one callback may take: the watchdog, the lamps and every other bay wait for it."""
 
