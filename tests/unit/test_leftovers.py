@@ -1,5 +1,6 @@
 """The tests' own guard: a test that leaves something behind must fail, and only such a test."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ CONFTEST = Path(__file__).parents[1] / "conftest.py"
 BAD = {
     "leaves_a_task": "asyncio.create_task(asyncio.sleep(9), name='stray')",
     "loses_an_exception": "asyncio.get_running_loop().call_exception_handler({'message': 'stray'})",
-    "is_busy_on_the_loop": "end_s = time.thread_time() + 0.6; any(now_s > end_s for now_s in iter(time.thread_time, None))",
+    "is_busy_on_the_loop": "end_s = time.thread_time() + 0.6; any(now > end_s for now in iter(time.thread_time, None))",
     "blocks_the_loop": "time.sleep(2.2)",
     "leaves_a_thread": "threading.Thread(target=time.sleep, args=(4,), daemon=True, name='stray').start()",
     "leaves_a_child": "CHILDREN.append(subprocess.Popen(['sleep', '4']))",
@@ -31,7 +32,8 @@ HEAD = "import asyncio, socket, subprocess, threading, time, warnings\n\nCHILDRE
 def test_a_test_that_leaves_something_behind_fails_and_no_other(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(CONFTEST.read_text().replace('"tests.foreign_store", ', ""))
     bodies = (BAD | GOOD).items()
-    pytester.makepyfile(HEAD + "".join(f"\nasync def test_{name}():\n    {body}\n" for name, body in bodies))
-    result = pytester.runpytest_subprocess("-c", CONFTEST.parents[1] / "pyproject.toml", "--rootdir", ".", timeout=60)
-    verdicts = [line for line in result.outlines if line.startswith(("FAILED ", "ERROR "))]
-    assert {line.split("::test_")[1].split(" ")[0] for line in verdicts} == set(BAD)
+    made = pytester.makepyfile(HEAD + "".join(f"\nasync def test_{name}():\n    {body}\n" for name, body in bodies))
+    config = CONFTEST.parents[1] / "pyproject.toml"
+    result = pytester.runpytest_subprocess("-c", config, "--rootdir", pytester.path, made, timeout=60)
+    verdicts = re.findall(r"^(?:FAILED|ERROR) \S+::test_(\w+)", "\n".join(result.outlines), re.MULTILINE)
+    assert set(verdicts) == set(BAD)
