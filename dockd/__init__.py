@@ -1,0 +1,1 @@
+"""dockd: the service inside a docking station for body-worn cameras."""

@@ -1,0 +1,355 @@
+"""What the app needs of the world, as small protocols; edges and simulated twins implement them.
+
+Owns the shapes that cross the border. Every call may raise what its docstring says and nothing else of the outside
+world; each is safe to repeat unless it says otherwise. Cancelling a call leaves nothing half done that a later call
+would take for done.
+"""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from dockd.domain.bay import Tally
+from dockd.domain.clip import Change, Move
+from dockd.domain.custody import Link
+from dockd.domain.erasure import ErasePermit
+from dockd.domain.lamps import Lamp
+from dockd.domain.model import (
+    BayId,
+    Camera,
+    Clip,
+    ClipId,
+    ClipKey,
+    DockingId,
+    ListedFile,
+    Listing,
+    Sha256,
+    Timestamp,
+)
+from dockd.domain.receipt import Receipt
+from dockd.domain.schedule import Head
+from dockd.tus.upload import Request, Response
+
+
+# --- what happens at the bays -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A camera came into a bay. `source` is what `Cards.open` needs, opaque to the app."""
+
+    bay: BayId
+    camera: Camera
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detached:
+    """The bay's camera is gone."""
+
+    bay: BayId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Empty:
+    """A bay was looked at, at start, and holds no camera."""
+
+    bay: BayId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChargeRead:
+    """The battery of the bay's camera, in per cent; None where it cannot be known."""
+
+    bay: BayId
+    charge_pct: int | None
+
+
+FeedEvent = Attached | Detached | Empty | ChargeRead
+
+
+class CameraFeed(Protocol):
+    """Tells what is docked. At start every bay is told once (Attached or Empty), then every change, in order."""
+
+    def events(self) -> AsyncIterator[FeedEvent]:
+        """Give events for ever; an end of the stream means that there will be no more dockings."""
+        ...
+
+
+# --- a docked card ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copied:
+    """A file that is in the spool: synced, renamed, its folder synced, read back and equal (I5, I8)."""
+
+    clip_id: ClipId
+    sha256: Sha256
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAgain:
+    """A file's bytes as the camera gives them now; `uncached` says that no cache can have answered."""
+
+    sha256: Sha256
+    length_bytes: int
+    uncached: bool
+
+
+class Card(Protocol):
+    """One open card. All methods raise CameraGoneError once the camera has left, and TransientError(USB) on a hang."""
+
+    async def listing(self) -> Listing:
+        """List every file, or raise ListingError (I7)."""
+        ...
+
+    async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        """Copy one file into the spool under its clip id; `progress` is told bytes so far.
+
+        Raises:
+            TransientError: GROWING (length or time changed under the copy), DISK, DISK_FULL or HASH (the spool
+                read back otherwise); nothing stays in the spool.
+            PermanentError: UNREADABLE (the card gives an error for this file and is still there), or MISSING.
+
+        """
+        ...
+
+    async def reread(self, file: ListedFile) -> ReadAgain:
+        """Read a file once more from the card, past every cache (I3). Raises as `copy` does."""
+        ...
+
+    async def erase(self, permit: ErasePermit) -> None:
+        """Unlink the one file the permit names, sync, and see that it is gone.
+
+        Raises:
+            PermanentError: REFUSED (the card is read-only or says no); the file is still there.
+
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of the card; leaves nothing mounted. Never raises, even when the camera is gone."""
+        ...
+
+
+class Cards(Protocol):
+    """Opens cards."""
+
+    async def open(self, attached: Attached) -> Card:
+        """Open a docked camera's card for reading only (I6).
+
+        Raises:
+            CameraGoneError: it left before it was open.
+            ListingError: it is no card we may read (structure, filesystem).
+
+        """
+        ...
+
+
+# --- the spool ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """What the spool's disk has left."""
+
+    free_bytes: int
+    free_files: int
+
+
+class Spool(Protocol):
+    """Verified copies, one file a clip, named by clip id. Never counts as safe (I4)."""
+
+    def path(self, clip_id: ClipId) -> Path:
+        """Say where a clip's copy lies, or would lie."""
+        ...
+
+    async def room(self) -> Room:
+        """Measure the disk."""
+        ...
+
+    async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
+        """Hash the copy as it is on disk now; None where there is none."""
+        ...
+
+    async def has_header(self, clip_id: ClipId) -> bool:
+        """Say whether a container file (MP4, MOV) has its header; True for what is no container."""
+        ...
+
+    async def discard(self, clip_id: ClipId) -> None:
+        """Remove a copy durably; fine where there is none."""
+        ...
+
+
+# --- the ledger ---------------------------------------------------------------------------------------------------
+
+
+class Ledger(Protocol):
+    """Durable state: every answer is committed and synced before it is given (I8).
+
+    Raises InvariantError when the database contradicts itself, TransientError(DISK or DISK_FULL) when it cannot write.
+    """
+
+    async def dock(self, attached: Attached) -> DockingId:
+        """Open a docking: a row and a custody entry."""
+        ...
+
+    async def undock(self, docking: DockingId, *, early: bool, left_files: int) -> None:
+        """Close a docking, once; later calls change nothing."""
+        ...
+
+    async def record_listing(self, docking: DockingId, listing: Listing) -> None:
+        """Write down a complete listing in one transaction: `domain.listing.reconcile` on what is known."""
+        ...
+
+    async def move(self, key: ClipKey, move: Move, change: Change, *, actor: str) -> Clip:
+        """Move one clip and append its custody entry, in one transaction; give the clip as it is then.
+
+        Raises:
+            StaleMoveError: the move is not lawful from the state the clip is in now; nothing is written.
+
+        """
+        ...
+
+    async def supersede(self, key: ClipKey, file: ListedFile, *, docking: DockingId) -> Clip:
+        """Part a clip from a file that proved to be another one: a new FOUND row for the file, the old row stays."""
+        ...
+
+    async def note(
+        self,
+        cause: str,
+        *,
+        actor: str,
+        bay: BayId | None = None,
+        docking: DockingId | None = None,
+        clip: ClipKey | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Append a custody entry that moves no clip."""
+        ...
+
+    async def annotate(self, key: ClipKey, change: Change) -> None:
+        """Set what a clip waits for (`reason`, `detail`) without moving it; no custody entry."""
+        ...
+
+    async def clip(self, key: ClipKey) -> Clip:
+        """Read one clip."""
+        ...
+
+    async def heads(self, dockings: Sequence[DockingId], *, skip: frozenset[ClipKey]) -> tuple[Head, ...]:
+        """Give the next work of each docking, urgent first, then oldest; `skip` names clips that wait for something.
+
+        copy: FOUND; confirm: COPIED, UPLOADED or RECEIPTED and not yet read in its docking; erase: RECEIPTED, with
+        every clip of its recording in this docking settled.
+        """
+        ...
+
+    async def next_upload(self, *, skip: frozenset[ClipKey], signed_only: bool) -> Clip | None:
+        """Give the next clip to bring to the store: COPIED, or UPLOADED and waiting for its receipt.
+
+        Urgent first, then begun uploads, then in the order of copying. `signed_only=False` leaves out UPLOADED clips:
+        nothing more is to be had from that store.
+        """
+        ...
+
+    async def next_reclaim(self, *, receipted_before_utc: str) -> Clip | None:
+        """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""
+        ...
+
+    async def recording(self, clip: Clip) -> tuple[Clip, ...]:
+        """Give every clip of a clip's recording in its docking, itself included."""
+        ...
+
+    async def tally(self, docking: DockingId) -> Tally:
+        """Count a docking's clips."""
+        ...
+
+    async def backlog(self) -> Tally:
+        """Count every clip of this station that is not erased."""
+        ...
+
+    async def leaf(self, key: ClipKey) -> str:
+        """Give the hash of the latest custody entry of a clip (64 hex)."""
+        ...
+
+    async def links(self, *, after: int, limit: int) -> Sequence[Link]:
+        """Read the custody chain, in order."""
+        ...
+
+
+# --- the store ----------------------------------------------------------------------------------------------------
+
+
+class Wire(Protocol):
+    """Carries tus requests to the store and its answers back; follows no redirect, retries nothing."""
+
+    async def exchange(self, request: Request, *, source: Path | None, progress: Callable[[int], None]) -> Response:
+        """Perform one request; a body is a range of the file `source`, `progress` is told bytes sent.
+
+        Raises:
+            TransientError: AUTH, DNS, TLS, CLOCK, NETWORK: no whole answer came.
+
+        """
+        ...
+
+    async def digest(self, url: str) -> tuple[Sha256, int]:
+        """Read a stored clip back and hash it: digest and length. Raises as `exchange` does."""
+        ...
+
+    async def close(self) -> None:
+        """End every connection."""
+        ...
+
+
+class Keys(Protocol):
+    """The store's receipt keys, pinned at provisioning apart from TLS."""
+
+    def verify(self, compact: str) -> Receipt:
+        """Parse a receipt and check its signature under the pinned key that its kid names.
+
+        Raises:
+            ReceiptError: form, key or signature.
+
+        """
+        ...
+
+    def pinned(self) -> bool:
+        """Say whether any key is pinned; without one no receipt can be believed."""
+        ...
+
+
+# --- the rest -----------------------------------------------------------------------------------------------------
+
+
+class Lamps(Protocol):
+    """One lamp a bay."""
+
+    def show(self, bay: BayId, lamp: Lamp) -> None:
+        """Show a lamp until told otherwise; never blocks, never raises."""
+        ...
+
+
+class Clock(Protocol):
+    """Time. Decisions use `monotonic_s` only (I13)."""
+
+    def monotonic_s(self) -> float:
+        """Seconds that never go back."""
+        ...
+
+    def now(self) -> Timestamp:
+        """Give the wall time for the record, with its source and uncertainty."""
+        ...
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        ...
+
+
+class Chance(Protocol):
+    """Randomness, for jitter only."""
+
+    def jitter(self) -> float:
+        """Give a number in [0, 1)."""
+        ...

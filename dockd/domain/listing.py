@@ -1,0 +1,172 @@
+"""What a complete listing means for the ledger: which files are new, which are old acquaintances, which are missing.
+
+Owns the comparison of a card with what is known of it. Equal path and length make a candidate, never a match (I3).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from dockd.domain.clip import Change, Move
+from dockd.domain.model import (
+    Clip,
+    ClipKey,
+    ClipKind,
+    ClipState,
+    DockingId,
+    ListedFile,
+    Listing,
+    Sha256,
+    Tag,
+)
+from dockd.domain.canonical import length_prefixed, sha256_hex
+from dockd.errors import ListingError, Reason
+
+FOUR_GIB_BYTES = 1 << 32
+
+_KINDS: Mapping[bytes, ClipKind] = {
+    b"mp4": ClipKind.VIDEO,
+    b"mov": ClipKind.VIDEO,
+    b"mkv": ClipKind.VIDEO,
+    b"avi": ClipKind.VIDEO,
+    b"ts": ClipKind.VIDEO,
+    b"m4a": ClipKind.AUDIO,
+    b"wav": ClipKind.AUDIO,
+    b"mp3": ClipKind.AUDIO,
+    b"aac": ClipKind.AUDIO,
+    b"jpg": ClipKind.IMAGE,
+    b"jpeg": ClipKind.IMAGE,
+    b"png": ClipKind.IMAGE,
+    b"thm": ClipKind.SIDECAR,
+    b"gpx": ClipKind.SIDECAR,
+    b"nmea": ClipKind.SIDECAR,
+    b"srt": ClipKind.SIDECAR,
+    b"json": ClipKind.SIDECAR,
+    b"xml": ClipKind.SIDECAR,
+    b"key": ClipKind.SIDECAR,
+    b"lrv": ClipKind.SIDECAR,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownMove:
+    """A move of a clip that the ledger already has, as a listing asks for it."""
+
+    clip: ClipKey
+    move: Move
+    change: Change
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """What to write down of a listing: files never seen before, and moves of known clips."""
+
+    new: tuple[ListedFile, ...]
+    moves: tuple[KnownMove, ...]
+
+
+def listing_of(files: Iterable[ListedFile]) -> Listing:
+    """Make a listing of files that were all read without error.
+
+    Raises:
+        ListingError: two files have one name: each would open the same bytes (I7).
+
+    """
+    ordered = tuple(sorted(files, key=lambda file: file.path))
+    for before, file in zip(ordered, ordered[1:], strict=False):
+        if before.path == file.path:
+            raise ListingError(Reason.DUPLICATE_NAME, f"{file.path!r} is listed twice, expected unique names")
+    body = b"".join(
+        length_prefixed(file.path, str(file.length_bytes).encode("ascii"), str(file.mtime_ns).encode("ascii"))
+        for file in ordered
+    )
+    return Listing(files=ordered, sha256=Sha256(sha256_hex(body)))
+
+
+def reconcile(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) -> Reconciled:
+    """Compare a complete listing with the clips known of this camera and volume.
+
+    `known` holds, oldest first, every clip of the camera and volume that is not erased. The latest clip of a path and
+    length is its candidate; an erased one never is, so a file that comes back is copied and proven anew.
+    """
+    candidates = {(clip.path, clip.length_bytes): clip for clip in known}
+    lengths = {file.path: file for file in listing.files}
+    new: list[ListedFile] = []
+    moves: list[KnownMove] = []
+    met: set[ClipKey] = set()
+    for clip in known:
+        file = lengths.get(clip.path)
+        if clip.state is ClipState.FOUND and file is not None and file.length_bytes > clip.length_bytes:
+            met.add(clip.key)
+            moves.append(_grew(clip, file, docking=docking))
+            candidates[(file.path, file.length_bytes)] = clip
+    for file in listing.files:
+        candidate = candidates.get((file.path, file.length_bytes))
+        if candidate is None:
+            new.append(file)
+        elif candidate.key not in met:
+            met.add(candidate.key)
+            moves.append(_redocked(candidate, file, docking=docking))
+    moves.extend(_absent(clip) for clip in known if clip.key not in met and clip.state in _MUST_BE_THERE)
+    return Reconciled(new=tuple(new), moves=tuple(moves))
+
+
+def kind_of(path: bytes) -> ClipKind:
+    """Tell a file's kind by its extension; an unknown one is OTHER and is carried all the same."""
+    return _KINDS.get(_extension(path), ClipKind.OTHER)
+
+
+def tags_of(file: ListedFile) -> frozenset[Tag]:
+    """Tell what is odd about a file from its listing alone."""
+    odd = (
+        (file.length_bytes == 0, Tag.EMPTY),
+        (file.length_bytes >= FOUR_GIB_BYTES, Tag.OVER_4_GIB),
+        (kind_of(file.path) is ClipKind.OTHER, Tag.UNKNOWN_TYPE),
+    )
+    return frozenset(tag for holds, tag in odd if holds)
+
+
+def recording_of(*, serial: str, volume: str, path: bytes) -> str:
+    """Group the files of one press of the button: same camera, volume, folder and stem (32 hex digits).
+
+    A clip and its sidecars share a stem (DCF: ABCD0001.MP4, ABCD0001.THM). The counter wraps after months; two
+    recordings that then share an id are held and erased together, which only ever keeps more.
+    """
+    folder, _, name = path.rpartition(b"/")
+    stem = name.rpartition(b".")[0] or name
+    prefixed = length_prefixed(
+        b"dockd recording 1",
+        serial.encode("utf-8", "surrogateescape"),
+        volume.encode("utf-8", "surrogateescape"),
+        folder,
+        stem,
+    )
+    return sha256_hex(prefixed)[:32]
+
+
+_MUST_BE_THERE = frozenset({ClipState.FOUND, ClipState.ERASING})
+
+
+def _extension(path: bytes) -> bytes:
+    name = path.rpartition(b"/")[2]
+    return name.rpartition(b".")[2].lower() if b"." in name else b""
+
+
+def _grew(clip: Clip, file: ListedFile, *, docking: DockingId) -> KnownMove:
+    change = Change(docking=docking, length_bytes=file.length_bytes, mtime_ns=file.mtime_ns, urgent=file.urgent)
+    return KnownMove(clip=clip.key, move=Move.GREW, change=change)
+
+
+def _redocked(clip: Clip, file: ListedFile, *, docking: DockingId) -> KnownMove:
+    change = Change(docking=docking, urgent=clip.urgent or file.urgent)
+    if clip.state is ClipState.HELD:
+        # Docking a camera again is how people retry: copy it once more.
+        return KnownMove(clip=clip.key, move=Move.RECOPY, change=change)
+    return KnownMove(clip=clip.key, move=Move.REDOCKED, change=change)
+
+
+def _absent(clip: Clip) -> KnownMove:
+    if clip.state is ClipState.ERASING:
+        # The unlink was recorded, permitted and asked for; a complete listing shows that it happened.
+        return KnownMove(clip=clip.key, move=Move.ERASED, change=Change(facts={"seen": "absent at the next listing"}))
+    detail = "it was listed before and never copied, and is no longer on the camera"
+    return KnownMove(clip=clip.key, move=Move.HELD, change=Change(reason=Reason.MISSING, detail=detail))

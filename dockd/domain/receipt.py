@@ -1,0 +1,220 @@
+"""A receipt: the store's signed word that it re-read a clip, that the digest matched, and that it is synced (I2).
+
+Owns the one canonical form of a receipt and every check but the signature itself, which an edge makes over
+`signing_input`. Knows no keys.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from hashlib import sha256
+
+from dockd.domain.canonical import b64url, b64url_decode, canonical_json
+from dockd.domain.model import ClipId, Sha256, StationId
+
+ALGORITHM = "EdDSA"
+TYPE = "clip-receipt+jwt"
+MAX_COMPACT_CHARS = 4096
+NO_LEAF = "0" * 64
+"""The leaf of an upload whose station sent no custody leaf."""
+
+_HEX64 = re.compile(r"[0-9a-f]{64}")
+_KID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_STORED_AT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?Z")
+_CLAIMS = frozenset({"aud", "clip_id", "leaf", "length", "meta_sha256", "sha256", "store", "stored_at"})
+_OPTIONAL_CLAIMS = frozenset({"checkpoint"})
+
+
+class Flaw(StrEnum):
+    """What is wrong with a receipt, in the words `dockctl clips` shows."""
+
+    FORM = "not a receipt in canonical form"
+    KEY = "signed by a key that is not pinned here"
+    SIGNATURE = "signature is not valid under the pinned key"
+    CLIP = "is for another clip"
+    AUDIENCE = "is for another station"
+    LENGTH = "length differs from the bytes read from the camera"
+    DIGEST = "sha256 differs from the bytes read from the camera"
+    METADATA = "covers other metadata than was sent"
+
+
+class ReceiptError(Exception):
+    """A receipt was refused; `flaw` says on which ground."""
+
+    def __init__(self, flaw: Flaw, detail: str) -> None:
+        """Keep the ground and the particulars."""
+        super().__init__(f"receipt {flaw.value}: {detail}")
+        self.flaw = flaw
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claims:
+    """What the store says. `stored_at` is RFC 3339 UTC, `leaf` the station's custody leaf hash at upload (64 hex)."""
+
+    clip_id: ClipId
+    aud: StationId
+    length_bytes: int
+    sha256: Sha256
+    meta_sha256: Sha256
+    stored_at: str
+    store: str
+    leaf: str
+    checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """A receipt in canonical form, its signature not yet checked."""
+
+    compact: str
+    kid: str
+    claims: Claims
+    signing_input: bytes
+    signature: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """What we hold to be true of a clip, from the bytes read off its camera; `metadata` are the digests we accept."""
+
+    clip_id: ClipId
+    station: StationId
+    length_bytes: int
+    sha256: Sha256
+    metadata: frozenset[Sha256]
+
+
+def kid_of(public_key: bytes) -> str:
+    """Name an Ed25519 key (32 raw bytes) by its JWK thumbprint.
+
+    Source: RFC 7638 section 3, RFC 8037 appendix A.3.
+    """
+    jwk = canonical_json({"crv": "Ed25519", "kty": "OKP", "x": b64url(public_key)})
+    return b64url(sha256(jwk).digest())
+
+
+def signing_input(*, kid: str, claims: Claims) -> bytes:
+    """Give the bytes a store signs with Ed25519: the canonical header and payload of the JWS.
+
+    Source: RFC 7515 section 5.1, RFC 8037 section 3.1.
+    """
+    header = canonical_json({"alg": ALGORITHM, "kid": kid, "typ": TYPE})
+    return f"{b64url(header)}.{b64url(canonical_json(_payload(claims)))}".encode("ascii")
+
+
+def compact(signed: bytes, signature: bytes) -> str:
+    """Join a signing input and its signature into the compact JWS that travels in `Clip-Receipt`."""
+    return f"{signed.decode('ascii')}.{b64url(signature)}"
+
+
+def parse_receipt(text: str) -> Receipt:
+    """Read a compact JWS, accepting only the one spelling that `signing_input` would write.
+
+    Raises:
+        ReceiptError: with `Flaw.FORM`, naming the part that is off.
+
+    """
+    if len(text) > MAX_COMPACT_CHARS:
+        raise ReceiptError(Flaw.FORM, f"{len(text)} characters, expected at most {MAX_COMPACT_CHARS}")
+    parts = text.split(".")
+    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature: RFC 7515 section 3.1
+        raise ReceiptError(Flaw.FORM, f"{len(parts)} parts, expected header.payload.signature")
+    header, payload, signature = (_decode(part) for part in parts)
+    kid = _kid(_object(header, "header"))
+    claims = _claims(_object(payload, "payload"))
+    signed = signing_input(kid=kid, claims=claims)
+    # Writing it again and comparing catches every other spelling at once: order, spaces, escapes, doubled keys.
+    if signed != f"{parts[0]}.{parts[1]}".encode("ascii"):
+        raise ReceiptError(Flaw.FORM, "header or payload is spelled otherwise than canonical JSON")
+    return Receipt(compact=text, kid=kid, claims=claims, signing_input=signed, signature=signature)
+
+
+def check_claims(claims: Claims, expected: Expected) -> None:
+    """Hold a receipt's claims against what was read from the camera (I1).
+
+    Raises:
+        ReceiptError: the first claim that differs, with both values.
+
+    """
+    pairs: tuple[tuple[Flaw, str | int, str | int], ...] = (
+        (Flaw.CLIP, claims.clip_id, expected.clip_id),
+        (Flaw.AUDIENCE, claims.aud, expected.station),
+        (Flaw.LENGTH, claims.length_bytes, expected.length_bytes),
+        (Flaw.DIGEST, claims.sha256, expected.sha256),
+    )
+    for flaw, said, wanted in pairs:
+        if said != wanted:
+            raise ReceiptError(flaw, f"{said}, expected {wanted}")
+    if claims.meta_sha256 not in expected.metadata:
+        raise ReceiptError(Flaw.METADATA, f"{claims.meta_sha256}, expected {' or '.join(sorted(expected.metadata))}")
+
+
+def _payload(claims: Claims) -> dict[str, str | int]:
+    payload: dict[str, str | int] = {
+        "aud": claims.aud,
+        "clip_id": claims.clip_id,
+        "leaf": claims.leaf,
+        "length": claims.length_bytes,
+        "meta_sha256": claims.meta_sha256,
+        "sha256": claims.sha256,
+        "store": claims.store,
+        "stored_at": claims.stored_at,
+    }
+    if claims.checkpoint is not None:
+        payload["checkpoint"] = claims.checkpoint
+    return payload
+
+
+def _decode(part: str) -> bytes:
+    try:
+        return b64url_decode(part)
+    except ValueError as error:
+        raise ReceiptError(Flaw.FORM, str(error)) from error
+
+
+def _object(data: bytes, what: str) -> Mapping[str, object]:
+    try:
+        value: object = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        raise ReceiptError(Flaw.FORM, f"{what} is not JSON: {data[:40]!r}") from error
+    if not isinstance(value, dict):
+        raise ReceiptError(Flaw.FORM, f"{what} is {data[:40]!r}, expected a JSON object")
+    return value
+
+
+def _kid(header: Mapping[str, object]) -> str:
+    if header.keys() != {"alg", "kid", "typ"} or header["alg"] != ALGORITHM or header["typ"] != TYPE:
+        raise ReceiptError(Flaw.FORM, f"header {dict(header)!r}, expected alg {ALGORITHM}, kid and typ {TYPE}")
+    return _text(header, "kid", _KID)
+
+
+def _claims(payload: Mapping[str, object]) -> Claims:
+    missing = _CLAIMS - payload.keys()
+    unknown = payload.keys() - _CLAIMS - _OPTIONAL_CLAIMS
+    if missing or unknown:
+        raise ReceiptError(Flaw.FORM, f"claims missing {sorted(missing)}, unknown {sorted(unknown)}")
+    length = payload["length"]
+    # bool is an int to Python; `true` is no length.
+    if type(length) is not int or length < 0:
+        raise ReceiptError(Flaw.FORM, f"length {length!r}, expected a whole number of bytes")
+    return Claims(
+        clip_id=ClipId(_text(payload, "clip_id", _HEX64)),
+        aud=StationId(_text(payload, "aud", None)),
+        length_bytes=length,
+        sha256=Sha256(_text(payload, "sha256", _HEX64)),
+        meta_sha256=Sha256(_text(payload, "meta_sha256", _HEX64)),
+        stored_at=_text(payload, "stored_at", _STORED_AT),
+        store=_text(payload, "store", None),
+        leaf=_text(payload, "leaf", _HEX64),
+        checkpoint=_text(payload, "checkpoint", None) if "checkpoint" in payload else None,
+    )
+
+
+def _text(fields: Mapping[str, object], name: str, form: re.Pattern[str] | None) -> str:
+    value = fields[name]
+    if not isinstance(value, str) or (form is not None and not form.fullmatch(value)):
+        wanted = form.pattern if form is not None else "text"
+        raise ReceiptError(Flaw.FORM, f"{name} {value!r}, expected {wanted}")
+    return value

@@ -1,0 +1,1 @@
+"""Adapters: each module keeps one library or one part of the system behind one port."""
