@@ -16,6 +16,7 @@ from dockd.domain.custody import Link
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import (
+    Assurance,
     BayId,
     Camera,
     Clip,
@@ -30,7 +31,6 @@ from dockd.domain.model import (
 from dockd.domain.receipt import Receipt
 from dockd.domain.schedule import Head
 from dockd.tus.upload import Request, Response
-
 
 # --- what happens at the bays -------------------------------------------------------------------------------------
 
@@ -246,11 +246,10 @@ class Ledger(Protocol):
         """
         ...
 
-    async def next_upload(self, *, skip: frozenset[ClipKey], signed_only: bool) -> Clip | None:
-        """Give the next clip to bring to the store: COPIED, or UPLOADED and waiting for its receipt.
+    async def next_upload(self, *, skip: frozenset[ClipKey], wanted: Assurance) -> Clip | None:
+        """Give the next clip to bring to the store: COPIED, or UPLOADED with less assurance than `wanted`.
 
-        Urgent first, then begun uploads, then in the order of copying. `signed_only=False` leaves out UPLOADED clips:
-        nothing more is to be had from that store.
+        Urgent first, then begun uploads, then in the order of copying.
         """
         ...
 

@@ -137,6 +137,7 @@ class Change:
     url: str | None = None
     assurance: Assurance | None = None
     receipt: str | None = None
+    meta_sha256: Sha256 | None = None
     reason: Reason | None = None
     detail: str = ""
     facts: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -164,6 +165,7 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
         url=_given(change.url, moved.url),
         assurance=_given(change.assurance, moved.assurance),
         receipt=_given(change.receipt, moved.receipt),
+        meta_sha256=_given(change.meta_sha256, moved.meta_sha256),
         reason=change.reason,
         detail=change.detail,
     )

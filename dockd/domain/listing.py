@@ -5,20 +5,11 @@ Owns the comparison of a card with what is known of it. Equal path and length ma
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
-from dockd.domain.clip import Change, Move
-from dockd.domain.model import (
-    Clip,
-    ClipKey,
-    ClipKind,
-    ClipState,
-    DockingId,
-    ListedFile,
-    Listing,
-    Sha256,
-    Tag,
-)
 from dockd.domain.canonical import length_prefixed, sha256_hex
+from dockd.domain.clip import Change, Move
+from dockd.domain.model import Clip, ClipKey, ClipKind, ClipState, DockingId, ListedFile, Listing, Sha256, Tag
 from dockd.errors import ListingError, Reason
 
 FOUR_GIB_BYTES = 1 << 32
@@ -72,7 +63,7 @@ def listing_of(files: Iterable[ListedFile]) -> Listing:
 
     """
     ordered = tuple(sorted(files, key=lambda file: file.path))
-    for before, file in zip(ordered, ordered[1:], strict=False):
+    for before, file in pairwise(ordered):
         if before.path == file.path:
             raise ListingError(Reason.DUPLICATE_NAME, f"{file.path!r} is listed twice, expected unique names")
     body = b"".join(

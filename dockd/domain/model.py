@@ -104,7 +104,7 @@ class Clip:
 
     `docking` is the stay in which the file was last listed on its camera, `verified_in` the stay in which its
     bytes were last read from the camera and equalled `sha256`. `sha256` and `clip_id` are None until copied.
-    `url` is the upload at the store, `receipt` the compact JWS. `reason` and `detail` say what it waits for or why it
+    `url` is the upload at the store, `receipt` the compact JWS and `meta_sha256` the declaration that it covers. `reason` and `detail` say what it waits for or why it
     is held.
     """
 
@@ -125,6 +125,7 @@ class Clip:
     url: str | None = None
     assurance: Assurance = Assurance.NONE
     receipt: str | None = None
+    meta_sha256: Sha256 | None = None
     spooled: bool = False
     reason: Reason | None = None
     detail: str = ""

@@ -85,14 +85,14 @@ def backoff_s(attempt: int, *, jitter: float, retry_after_s: float | None = None
     Doubles from half a second to five minutes, the upper half of each step at random, so that a fleet does not
     come back in step. What the peer asked for is a least wait, up to an hour.
     """
-    step_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2 ** min(attempt - 1, 16))
+    step_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(attempt - 1, 16))
     wait_s = step_s * (0.5 + jitter / 2)
     return max(wait_s, min(retry_after_s or 0.0, RETRY_AFTER_MOST_S))
 
 
 def poll_s(attempt: int, *, jitter: float) -> float:
     """Say how long to wait before asking for a receipt again, after `attempt` fruitless answers."""
-    return min(POLL_MOST_S, POLL_FIRST_S * 2 ** min(attempt - 1, 16)) * (0.5 + jitter / 2)
+    return min(POLL_MOST_S, POLL_FIRST_S * 2.0 ** min(attempt - 1, 16)) * (0.5 + jitter / 2)
 
 
 def receipt_deadline_s(length_bytes: int, *, base_s: float) -> float:
@@ -101,7 +101,7 @@ def receipt_deadline_s(length_bytes: int, *, base_s: float) -> float:
 
 
 def minutes_to_ready(*, bytes_before: int, files_before: int, bytes_s: float) -> int | None:
-    """Estimate whole minutes until a camera is ready: bytes before it on its bus at the measured rate, and 50 ms a file.
+    """Estimate whole minutes until a camera is ready: bytes before it on its bus, and 50 ms a file.
 
     None while no rate was measured; never 0 while something is left.
     """
