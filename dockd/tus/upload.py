@@ -18,6 +18,7 @@ What each answer means is in `answer`; the steps are the table in `step`.
 """
 
 from dataclasses import dataclass
+from typing import assert_never
 
 from dockd.errors import InvariantError, Reason
 from dockd.tus.answer import (
@@ -150,6 +151,8 @@ class Upload:
                 self._back_off(reason, detail, retry_after_s=retry_after_s)
             case Rejected(reason=reason, detail=detail):
                 self._move(Signal.REJECTED, Refused(reason=reason, detail=detail))
+            case _:
+                assert_never(answer)
 
     def broken(self, *, reason: Reason, detail: str) -> None:
         """Take that no whole answer came; the store may or may not have acted.
@@ -212,6 +215,8 @@ class Upload:
                 self._back_off(reason, detail, retry_after_s=retry_after_s)
             case Created() | At() | Conflict() | Gone() | Rejected():
                 self._move(Signal.UNSURE, self._poll())
+            case _:
+                assert_never(answer)
 
     def _learn(self, offset_bytes: int, proof: Proof) -> None:
         """Take the store's word: a HEAD is believed, a PATCH only where it moved on."""
