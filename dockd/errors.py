@@ -92,17 +92,19 @@ class StartRefusedError(DockdError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One wrong setting: `path` in the TOML, the value as written, what was expected, and a hint."""
+    """One wrong setting: `path` in the TOML, the value as written, what was expected, a hint, and the file it is in."""
 
     path: str
     value: str
     expected: str
     hint: str = ""
+    where: str = ""
 
     def __str__(self) -> str:
         """One line for people."""
+        where = f"{self.where}: " if self.where else ""
         hint = f" ({self.hint})" if self.hint else ""
-        return f"{self.path}: {self.value}: expected {self.expected}{hint}"
+        return f"{where}{self.path}: {self.value}: expected {self.expected}{hint}"
 
 
 class ConfigError(DockdError):
