@@ -128,6 +128,12 @@ class Driver(RuleBasedStateMachine):
             assert self.last_word_bytes == self.length_bytes
 
     @invariant()
+    def done_without_a_receipt_is_only_what_the_driver_settles_for(self) -> None:
+        action = self.upload.next()
+        if isinstance(action, Done):
+            assert action.receipt == "e.y.z"
+
+    @invariant()
     def a_body_is_sent_from_the_stores_last_word_to_the_end(self) -> None:
         assert 0 <= self.upload.offset_bytes <= self.length_bytes
         request = self.asked()
