@@ -1,0 +1,159 @@
+"""One SQLite file: a writer thread that commits in groups, and a reader thread.
+
+Owns the connections, the transactions and the schema's version. Knows no tables. A write is a whole-transaction
+closure; those that wait together share one commit (WAL, synchronous FULL), and one that fails takes only itself back.
+Whoever awaits a write learns of it after the commit, never before.
+"""
+
+import asyncio
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from dockd.errors import StartRefusedError
+
+T = TypeVar("T")
+
+_MAX_GROUP = 256
+_BUSY_S = 5.0
+
+
+class _Job(Generic[T]):
+    """One closure, its outcome, and who waits for it."""
+
+    def __init__(self, operation: Callable[[sqlite3.Connection], T]) -> None:
+        self.future: Future[T] = Future()
+        self._operation = operation
+        self._deliver: Callable[[], None] = lambda: None
+
+    def claim(self) -> bool:
+        """False if whoever asked is gone; from here on nobody can withdraw it."""
+        return self.future.set_running_or_notify_cancel()
+
+    def apply(self, db: sqlite3.Connection) -> None:
+        db.execute("SAVEPOINT job")
+        try:
+            result = self._operation(db)
+        except Exception as error:  # noqa: BLE001 - every error of a closure belongs to whoever awaits it
+            failure = error
+            db.execute("ROLLBACK TO job")
+            self._deliver = lambda: self.future.set_exception(failure)
+        else:
+            self._deliver = lambda: self.future.set_result(result)
+        db.execute("RELEASE job")
+
+    def deliver(self) -> None:
+        self._deliver()
+
+    def fail(self, error: BaseException) -> None:
+        self.future.set_exception(error)
+
+
+class Database:
+    """Opens, migrates and serves one file; to be made outside the event loop, it waits for the disk."""
+
+    def __init__(self, path: Path, *, migrations: Sequence[str]) -> None:
+        """Open the file and bring its schema up to `len(migrations)`.
+
+        Raises:
+            StartRefusedError: the file is damaged, or was written by a newer version.
+
+        """
+        self._jobs: queue.SimpleQueue[_Job[object] | None] = queue.SimpleQueue()
+        self._writer_db = _open(path, migrations)
+        uri = f"{path.resolve().as_uri()}?mode=ro"
+        self._reader_db = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+        self._reader_db.row_factory = sqlite3.Row
+        self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="index-reader")
+        self._writer = threading.Thread(target=self._work, name="index-writer")
+        self._writer.start()
+
+    async def write(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a closure in a transaction; returns after its commit.
+
+        Raises:
+            sqlite3.Error: the commit failed: nothing of the closure remains.
+
+        """
+        job = _Job(operation)
+        self._jobs.put(job)  # type: ignore[arg-type]  # a queue of jobs of every kind; each keeps its own type
+        return await asyncio.wrap_future(job.future)
+
+    async def read(self, operation: Callable[[sqlite3.Connection], T]) -> T:
+        """Run a closure that only reads; it sees every commit made before."""
+        return await asyncio.get_running_loop().run_in_executor(self._reader, operation, self._reader_db)
+
+    def close(self) -> None:
+        """Finish what waits, then close; call it outside the event loop."""
+        self._jobs.put(None)
+        self._writer.join()
+        self._reader.shutdown()
+        self._reader_db.close()
+        self._writer_db.close()
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            if job is None:
+                return
+            group = [job]
+            last = False
+            while len(group) < _MAX_GROUP and not self._jobs.empty():
+                job = self._jobs.get()
+                if job is None:
+                    last = True
+                    break
+                group.append(job)
+            self._commit([job for job in group if job.claim()])
+            if last:
+                return
+
+    def _commit(self, group: Sequence[_Job[object]]) -> None:
+        db = self._writer_db
+        try:
+            db.execute("BEGIN IMMEDIATE")
+            for job in group:
+                job.apply(db)
+            db.execute("COMMIT")
+        except sqlite3.Error as error:
+            if db.in_transaction:
+                db.execute("ROLLBACK")
+            for job in group:
+                job.fail(error)
+            return
+        for job in group:
+            job.deliver()
+
+
+def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    db.row_factory = sqlite3.Row
+    try:
+        _prepare(db, path, migrations)
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def _prepare(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    try:
+        db.execute("PRAGMA journal_mode = WAL")
+        db.execute("PRAGMA synchronous = FULL")
+        db.execute("PRAGMA foreign_keys = ON")
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(migrations):
+            raise StartRefusedError(
+                f"{path}: schema version {version}, expected at most {len(migrations)}: written by a newer dockd"
+            )
+        damage = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        if damage != "ok":
+            raise StartRefusedError(f"{path}: damaged: {damage}")
+        for number, script in enumerate(migrations[version:], start=version + 1):
+            db.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+    except sqlite3.DatabaseError as error:
+        raise StartRefusedError(f"{path}: damaged or not an index: {error}") from error

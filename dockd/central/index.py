@@ -1,0 +1,258 @@
+"""What the store knows of uploads, objects and receipts: the rows, and the statements that read and move them.
+
+Owns the schema and every statement. Each function takes a connection and belongs inside one transaction of
+`database.Database`. An object's row and the first receipt over it come into being together, never one without the
+other.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dockd.domain.model import ClipId, Sha256, StationId
+
+MIGRATIONS: Sequence[str] = (
+    """
+    CREATE TABLE object (
+        seq          INTEGER PRIMARY KEY AUTOINCREMENT, -- the order in which clips became safe here
+        key          TEXT NOT NULL UNIQUE,              -- the file's name under objects/
+        clip_id      TEXT NOT NULL,
+        recomputed   INTEGER NOT NULL,                  -- 1: the clip id follows from the facts; 0: a station's word
+        length_bytes INTEGER NOT NULL,
+        sha256       TEXT NOT NULL,
+        stored_at    TEXT NOT NULL,
+        camera       TEXT NOT NULL,
+        recording_id TEXT,
+        kind         TEXT,
+        name         TEXT,                              -- base64 of the path on the card
+        metadata     TEXT NOT NULL                      -- Upload-Metadata of the declaration it came with
+    ) STRICT;
+    CREATE INDEX object_clip ON object (clip_id, recomputed DESC, seq);
+    CREATE INDEX object_camera ON object (camera, seq);
+    CREATE INDEX object_recording ON object (recording_id, seq);
+    CREATE TABLE upload (
+        id           TEXT PRIMARY KEY,                  -- one for each station and clip
+        object_key   TEXT NOT NULL,
+        station      TEXT NOT NULL,
+        clip_id      TEXT NOT NULL,
+        recomputed   INTEGER NOT NULL,
+        length_bytes INTEGER NOT NULL,
+        sha256       TEXT NOT NULL,
+        metadata     TEXT NOT NULL,                     -- canonical Upload-Metadata: what the receipt covers
+        leaf         TEXT NOT NULL,
+        touched_s    INTEGER NOT NULL,                  -- UTC seconds of the last sign of life; expiry counts from it
+        object_seq   INTEGER REFERENCES object (seq),
+        receipt      TEXT,
+        CHECK ((object_seq IS NULL) = (receipt IS NULL))
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX upload_unfinished ON upload (touched_s) WHERE receipt IS NULL;
+    CREATE INDEX upload_object ON upload (object_seq, station);
+    CREATE INDEX upload_station ON upload (station, object_seq);
+    """,
+)
+
+_UPLOAD = "id, object_key, station, clip_id, recomputed, length_bytes, sha256, metadata, leaf, touched_s, receipt"
+_OBJECT = "seq, key, clip_id, recomputed, length_bytes, sha256, stored_at, camera, recording_id, kind, name"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """One station's upload of one clip. `metadata` is the canonical header, `receipt` the compact JWS once stored."""
+
+    id: str
+    object_key: str
+    station: StationId
+    clip_id: ClipId
+    recomputed: bool
+    length_bytes: int
+    sha256: Sha256
+    metadata: str
+    leaf: str
+    touched_s: int
+    receipt: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredClip:
+    """One object as `GET /clips` tells it. `camera` and `name` are spelled as in the metadata."""
+
+    seq: int
+    key: str
+    clip_id: ClipId
+    recomputed: bool
+    length_bytes: int
+    sha256: Sha256
+    stored_at: str
+    camera: str
+    recording_id: str | None
+    kind: str | None
+    name: str | None
+    stations: tuple[StationId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What of the metadata can be asked for later."""
+
+    camera: str
+    recording_id: str | None
+    kind: str | None
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """Which clips: those after a sequence number, at most `limit`, and only those that fit every filter given."""
+
+    after: int
+    limit: int
+    station: str | None = None
+    camera: str | None = None
+    recording_id: str | None = None
+
+
+def find_upload(db: sqlite3.Connection, upload_id: str) -> Upload | None:
+    """Look an upload up by its id."""
+    row = db.execute(f"SELECT {_UPLOAD} FROM upload WHERE id = ?", (upload_id,)).fetchone()  # noqa: S608 - a constant
+    return None if row is None else _upload(row)
+
+
+def insert_upload(db: sqlite3.Connection, upload: Upload) -> None:
+    """Add an upload that has no receipt yet."""
+    db.execute(
+        "INSERT INTO upload"
+        " (id, object_key, station, clip_id, recomputed, length_bytes, sha256, metadata, leaf, touched_s)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            upload.id,
+            upload.object_key,
+            upload.station,
+            upload.clip_id,
+            int(upload.recomputed),
+            upload.length_bytes,
+            upload.sha256,
+            upload.metadata,
+            upload.leaf,
+            upload.touched_s,
+        ),
+    )
+
+
+def touch(db: sqlite3.Connection, upload_id: str, *, now_s: int, leaf: str) -> None:
+    """Note a sign of life of an unfinished upload, and the custody leaf it came with."""
+    db.execute("UPDATE upload SET touched_s = ?, leaf = ? WHERE id = ? AND receipt IS NULL", (now_s, leaf, upload_id))
+
+
+def delete_unfinished(db: sqlite3.Connection, upload_id: str) -> None:
+    """Forget an upload that has no receipt; one that has stays."""
+    db.execute("DELETE FROM upload WHERE id = ? AND receipt IS NULL", (upload_id,))
+
+
+def unfinished(db: sqlite3.Connection, *, touched_before_s: int | None = None) -> list[Upload]:
+    """List the uploads without a receipt; if a time is given, those whose last sign of life is older."""
+    rows = db.execute(
+        f"SELECT {_UPLOAD} FROM upload WHERE receipt IS NULL AND touched_s < coalesce(?, touched_s + 1)"  # noqa: S608 - a constant
+        " ORDER BY touched_s",
+        (touched_before_s,),
+    )
+    return [_upload(row) for row in rows]
+
+
+def has_object(db: sqlite3.Connection, key: str) -> bool:
+    """Whether an object is indexed, so verified and synced."""
+    return db.execute("SELECT 1 FROM object WHERE key = ?", (key,)).fetchone() is not None
+
+
+def record_stored(
+    db: sqlite3.Connection, upload: Upload, *, facts: Facts, stored_at: str, receipt: str
+) -> Upload | None:
+    """Index an object (once, however many stations bring it) and give the upload its receipt; a first receipt stays.
+
+    None if the upload is no longer in the index.
+    """
+    db.execute(
+        "INSERT INTO object"
+        " (key, clip_id, recomputed, length_bytes, sha256, stored_at, camera, recording_id, kind, name, metadata)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        (
+            upload.object_key,
+            upload.clip_id,
+            int(upload.recomputed),
+            upload.length_bytes,
+            upload.sha256,
+            stored_at,
+            facts.camera,
+            facts.recording_id,
+            facts.kind,
+            facts.name,
+            upload.metadata,
+        ),
+    )
+    db.execute(
+        "UPDATE upload SET object_seq = (SELECT seq FROM object WHERE key = ?), receipt = ?, leaf = ?"
+        " WHERE id = ? AND receipt IS NULL",
+        (upload.object_key, receipt, upload.leaf, upload.id),
+    )
+    return find_upload(db, upload.id)
+
+
+def find_clip(db: sqlite3.Connection, clip_id: str) -> StoredClip | None:
+    """Look a stored clip up; if a cut name let several objects claim one id, the proved one, then the first."""
+    row = db.execute(
+        f"SELECT {_OBJECT} FROM object WHERE clip_id = ? ORDER BY recomputed DESC, seq LIMIT 1",  # noqa: S608 - a constant
+        (clip_id,),
+    ).fetchone()
+    return None if row is None else _clip(db, row)
+
+
+def list_clips(db: sqlite3.Connection, query: Query) -> list[StoredClip]:
+    """List clips in the order in which they became safe; pages are stable, for a new clip always comes last.
+
+    One clip more than `limit` is given where there is one, so that the caller knows of a next page.
+    """
+    filters = {
+        "camera = ?": query.camera,
+        "recording_id = ?": query.recording_id,
+        "seq IN (SELECT object_seq FROM upload WHERE station = ? AND object_seq IS NOT NULL)": query.station,
+    }
+    given = {clause: value for clause, value in filters.items() if value is not None}
+    where = " AND ".join(("seq > ?", *given))
+    rows = db.execute(
+        f"SELECT {_OBJECT} FROM object WHERE {where} ORDER BY seq LIMIT ?",  # noqa: S608 - constants; values are bound
+        (query.after, *given.values(), query.limit + 1),
+    )
+    return [_clip(db, row) for row in rows.fetchall()]
+
+
+def _upload(row: sqlite3.Row) -> Upload:
+    return Upload(
+        id=row["id"],
+        object_key=row["object_key"],
+        station=row["station"],
+        clip_id=row["clip_id"],
+        recomputed=bool(row["recomputed"]),
+        length_bytes=row["length_bytes"],
+        sha256=row["sha256"],
+        metadata=row["metadata"],
+        leaf=row["leaf"],
+        touched_s=row["touched_s"],
+        receipt=row["receipt"],
+    )
+
+
+def _clip(db: sqlite3.Connection, row: sqlite3.Row) -> StoredClip:
+    stations = db.execute("SELECT station FROM upload WHERE object_seq = ? ORDER BY station", (row["seq"],))
+    return StoredClip(
+        seq=row["seq"],
+        key=row["key"],
+        clip_id=row["clip_id"],
+        recomputed=bool(row["recomputed"]),
+        length_bytes=row["length_bytes"],
+        sha256=row["sha256"],
+        stored_at=row["stored_at"],
+        camera=row["camera"],
+        recording_id=row["recording_id"],
+        kind=row["kind"],
+        name=row["name"],
+        stations=tuple(station["station"] for station in stations),
+    )
