@@ -134,10 +134,9 @@ class BeginStay:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndStay:
-    """Stop all work on the card at once. `early` says that something was left on it."""
+    """Stop all work on the card at once. `listed` says whether its listing ever ended well."""
 
-    early: bool
-    left_files: int
+    listed: bool
 
 
 Effect = BeginStay | EndStay
@@ -211,7 +210,9 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
 _OCCUPIED = frozenset({_P.SETTLING, _P.OFFLOADING, _P.READY, _P.FAULT})
 
 
-def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:
+def step(
+    bay: Bay, event: BayEvent
+) -> tuple[Bay, tuple[Effect, ...]]:
     """Take an event: the bay as it is then, and what to do, in order.
 
     Raises:
@@ -223,7 +224,7 @@ def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:
     if phase is None:
         message = f"bay {bay.number} in phase {bay.phase.value}: {signal.value} is not lawful"
         raise InvariantError(message)
-    end = (_end(bay),) if bay.phase in _OCCUPIED else ()
+    end = (EndStay(listed=bay.docking is not None),) if bay.phase in _OCCUPIED else ()
     match event:
         case SeenEmpty() | CameraOut():
             return Bay(number=bay.number, phase=phase), end
@@ -276,9 +277,3 @@ def _signal(event: BayEvent) -> Signal:
             return Signal.BROKE
         case CameraOut():
             return Signal.CAMERA_OUT
-
-
-def _end(bay: Bay) -> EndStay:
-    # A camera taken before its card was listed, or out of a fault, may hold anything: that is early too.
-    unlisted = bay.phase in {Phase.SETTLING, Phase.FAULT}
-    return EndStay(early=unlisted or bay.work.left_files > 0, left_files=bay.work.left_files)

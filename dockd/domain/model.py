@@ -104,8 +104,8 @@ class Clip:
 
     `docking` is the stay in which the file was last listed on its camera, `verified_in` the stay in which its
     bytes were last read from the camera and equalled `sha256`. `sha256` and `clip_id` are None until copied.
-    `url` is the upload at the store, `receipt` the compact JWS and `meta_sha256` the declaration that it covers. `reason` and `detail` say what it waits for or why it
-    is held.
+    `url` is the upload at the store, `receipt` the compact JWS and `meta_sha256` the declaration that it covers.
+    `reason` and `detail` say what it waits for or why it is held.
     """
 
     key: ClipKey

@@ -3,10 +3,11 @@
 Owns the order of work at a shift change and every retry delay. Reads no clock and no chance: both are arguments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from dockd.domain.bay import Work
 from dockd.domain.model import Clip, DockingId
 
 BACKOFF_FIRST_S = 0.5
@@ -49,12 +50,12 @@ class Job:
     clip: Clip
 
 
-def next_job(heads: Sequence[Head], *, first: DockingId | None, current: DockingId | None) -> Job | None:
+def next_job(heads: Sequence[Head], *, first: DockingId | None, current: DockingId | None, erase: bool) -> Job | None:
     """Choose the next clip for a bus.
 
     Urgent clips first, then `first` (the camera lifted and docked again: "this one first"), then camera by camera:
     the one already begun, then the one with least left, so that the most are ready soonest. Re-reads and erasing only
-    fill the time in which nothing is left to copy.
+    fill the time in which nothing is left to copy; nothing is erased unless `erase` says so.
     """
     copies = [(head, head.copy) for head in heads if head.copy is not None]
     if copies:
@@ -69,14 +70,21 @@ def next_job(heads: Sequence[Head], *, first: DockingId | None, current: Docking
             ),
         )
         return Job(kind=JobKind.COPY, docking=head.docking, clip=clip)
+    in_turn = sorted(heads, key=lambda head: (head.docking != first, head.docking != current, head.docking))
     # A candidate is believed only after its re-read, and until then its bay cannot say 'ready'; erasing can wait.
-    for head in sorted(heads, key=lambda head: (head.docking != current, head.docking)):
+    for head in in_turn:
         if head.confirm is not None:
-            return Job(kind=JobKind.CONFIRM, docking=head.docking, clip=head.confirm)
-    for head in sorted(heads, key=lambda head: (head.docking != current, head.docking)):
-        if head.erase is not None:
+            return _confirm(head, head.confirm, erase=erase)
+    for head in in_turn:
+        if erase and head.erase is not None:
             return Job(kind=JobKind.ERASE, docking=head.docking, clip=head.erase)
     return None
+
+
+def _confirm(head: Head, clip: Clip, *, erase: bool) -> Job:
+    # Erasing begins with a re-read: a receipted candidate needs no other.
+    again = erase and head.erase is not None and head.erase.key == clip.key
+    return Job(kind=JobKind.ERASE if again else JobKind.CONFIRM, docking=head.docking, clip=clip)
 
 
 def backoff_s(attempt: int, *, jitter: float, retry_after_s: float | None = None) -> float:
@@ -98,6 +106,19 @@ def poll_s(attempt: int, *, jitter: float) -> float:
 def receipt_deadline_s(length_bytes: int, *, base_s: float) -> float:
     """Say how long after the last byte a receipt is late: a fixed time and time to re-read the clip."""
     return base_s + length_bytes / VERIFY_BYTES_S
+
+
+def ahead(works: Mapping[DockingId, Work], *, docking: DockingId, current: DockingId | None) -> tuple[int, int]:
+    """Count the files and bytes a bus has to do until one docking is done, its own included, in `next_job`'s order."""
+    mine = works[docking]
+    if not mine.left_files:
+        return 0, 0
+    before = [
+        work
+        for other, work in works.items()
+        if (other != current, work.left_bytes, other) <= (docking != current, mine.left_bytes, docking)
+    ]
+    return sum(work.left_files for work in before), sum(work.left_bytes for work in before)
 
 
 def minutes_to_ready(*, bytes_before: int, files_before: int, bytes_s: float) -> int | None:

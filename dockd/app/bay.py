@@ -1,0 +1,217 @@
+"""One bay at work: takes events in order, steps the machine, performs its effects.
+
+Owns one bay's state, its stay and its lamp. What an event leads to is `domain.bay`; what a lamp says is `domain.lamps`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from dockd.app.bus import Bus
+from dockd.app.policy import Policy
+from dockd.app.ports import Attached, Cards, ChargeRead, Clock, Detached, Empty, FeedEvent, Lamps, Ledger
+from dockd.app.stay import Stay
+from dockd.app.waiting import Bell
+from dockd.domain.bay import (
+    Bay,
+    BayEvent,
+    BeginStay,
+    Broke,
+    CameraIn,
+    CameraOut,
+    CardListed,
+    ChargeChanged,
+    EndStay,
+    EraseWindow,
+    Phase,
+    SeenEmpty,
+    WorkChanged,
+    step,
+    work_of,
+)
+from dockd.domain.lamps import Lamp, lamp_for
+from dockd.domain.model import BayId, Camera, DockingId
+from dockd.errors import CameraGoneError, ListingError, Reason, TransientError
+
+OPENINGS = 3
+OPENING_WAIT_S = 2.0
+REFRESH_S = 0.1
+"""Counts are read at most this often: a card of small files moves hundreds of clips a second."""
+
+
+class BayKeeper:
+    """Keeps one bay. `run` works until cancelled; it is also the `Watch` of its stays."""
+
+    def __init__(
+        self,
+        number: BayId,
+        *,
+        ledger: Ledger,
+        cards: Cards,
+        lamps: Lamps,
+        clock: Clock,
+        bus: Bus,
+        policy: Policy,
+        again: Callable[[Camera], bool],
+        twin: Callable[[Attached], "BayKeeper | None"],
+    ) -> None:
+        """Begin knowing nothing of the bay.
+
+        `again` says whether a camera was lifted only now ("this one first"); `twin` finds another bay in which the same
+        camera seems to be docked.
+        """
+        self._ledger = ledger
+        self._cards = cards
+        self._lamps = lamps
+        self._clock = clock
+        self._bus = bus
+        self._policy = policy
+        self._again = again
+        self._twin = twin
+        self._bay = Bay(number=number)
+        self._lamp = Lamp.OFF
+        self._mailbox: asyncio.Queue[FeedEvent] = asyncio.Queue()
+        self._dirty = Bell()
+        self._staying: asyncio.Task[None] | None = None
+        self._docking: DockingId | None = None
+
+    @property
+    def bay(self) -> Bay:
+        """The bay as it is now."""
+        return self._bay
+
+    @property
+    def lamp(self) -> Lamp:
+        """What its light shows."""
+        return self._lamp
+
+    def tell(self, event: FeedEvent) -> None:
+        """Put an event into the mailbox; events are taken in order."""
+        self._mailbox.put_nowait(event)
+
+    @property
+    def quiet(self) -> bool:
+        """Say whether every event was taken, counts are fresh, and no card is being opened."""
+        busy = self._dirty.rung or self._bay.phase in {Phase.UNKNOWN, Phase.SETTLING}
+        return self._mailbox.empty() and not busy
+
+    # --- Watch ---
+
+    def touched(self) -> None:
+        """Hear that clips of the stay moved."""
+        self._dirty.ring()
+
+    def erasing(self, *, opened: bool) -> None:
+        """Hear that files may go from the card now, or no more."""
+        self._take(EraseWindow(opened=opened))
+
+    def broke(self, reason: Reason, detail: str) -> None:
+        """Hear that the camera cannot be worked on."""
+        self._take(Broke(reason=reason, detail=detail))
+
+    async def part(self, reason: Reason, detail: str) -> None:
+        """End all work on the docked camera and show why; it keeps everything it holds."""
+        self.broke(reason, detail)
+        if self._docking is not None:
+            await self._bus.leave(self._docking)
+
+    # --- the loop ---
+
+    async def run(self) -> None:
+        """Take events for ever."""
+        self._show()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_counts(), name=f"bay {self._bay.number} counts")
+            while True:
+                for effect in self._take(_news(await self._mailbox.get())):
+                    match effect:
+                        case EndStay(listed=listed):
+                            await self._end(listed=listed)
+                        case BeginStay(camera=camera, source=source):
+                            attached = Attached(bay=self._bay.number, camera=camera, source=source)
+                            self._staying = group.create_task(self._stay(attached), name=f"bay {self._bay.number} stay")
+
+    async def _stay(self, attached: Attached) -> None:
+        """Open, list, put on record, and leave the rest to the bus until the camera is gone."""
+        docking = self._docking = await self._ledger.dock(attached)
+        twin = self._twin(attached)
+        if twin is not None:
+            detail = f"camera {attached.camera.serial} seems to be docked twice"
+            await twin.part(Reason.DUPLICATE_CAMERA, detail)
+            self.broke(Reason.DUPLICATE_CAMERA, detail)
+            return
+        async with AsyncExitStack() as closing:
+            stay = await self._list(attached, docking, closing)
+            if stay is None:
+                return
+            self._take(CardListed(docking=docking, work=work_of(await self._ledger.tally(docking))))
+            # Its twin may have come while its card was listed.
+            if self._bay.phase is Phase.FAULT:
+                return
+            self._bus.join(stay, first=self._again(attached.camera))
+            closing.push_async_callback(self._bus.leave, docking)
+            await asyncio.Event().wait()
+
+    async def _list(self, attached: Attached, docking: DockingId, closing: AsyncExitStack) -> Stay | None:
+        """Open the card and list it, with a few tries against a bus that still settles; None where it broke."""
+        for attempt in range(1, OPENINGS + 1):
+            try:
+                card = await self._cards.open(attached)
+                closing.push_async_callback(card.close)
+                stay = Stay(bay=attached.bay, docking=docking, camera=attached.camera, card=card, watch=self)
+                await stay.list_card(ledger=self._ledger)
+            except ListingError as error:
+                self.broke(error.reason, str(error))
+                return None
+            except (CameraGoneError, TransientError) as error:
+                if attempt == OPENINGS:
+                    self.broke(error.reason if isinstance(error, TransientError) else Reason.USB, str(error))
+                    return None
+                await self._clock.sleep(OPENING_WAIT_S)
+            else:
+                return stay
+        return None
+
+    async def _end(self, *, listed: bool) -> None:
+        """Stop all work on the card before anything else happens in this bay, and put the end on record."""
+        if self._staying is not None:
+            self._staying.cancel()
+            await asyncio.wait({self._staying})
+            self._staying = None
+        if self._docking is not None:
+            left_files = work_of(await self._ledger.tally(self._docking)).left_files
+            await self._ledger.undock(self._docking, early=not listed or left_files > 0, left_files=left_files)
+            self._docking = None
+
+    async def _keep_counts(self) -> None:
+        while True:
+            await self._dirty.heard()
+            docking = self._bay.docking
+            if docking is not None:
+                tally = await self._ledger.tally(docking)
+                if docking == self._bay.docking:
+                    self._take(WorkChanged(work=work_of(tally)))
+            await self._clock.sleep(REFRESH_S)
+
+    def _take(self, event: BayEvent) -> tuple[BeginStay | EndStay, ...]:
+        self._bay, effects = step(self._bay, event)
+        self._show()
+        return effects
+
+    def _show(self) -> None:
+        lamp = lamp_for(self._bay, issue_charge_pct=self._policy.issue_charge_pct)
+        if lamp is not self._lamp:
+            self._lamp = lamp
+            self._lamps.show(self._bay.number, lamp)
+
+
+def _news(event: FeedEvent) -> BayEvent:
+    match event:
+        case Attached(camera=camera, source=source):
+            return CameraIn(camera=camera, source=source)
+        case Detached():
+            return CameraOut()
+        case Empty():
+            return SeenEmpty()
+        case ChargeRead(charge_pct=charge_pct):
+            return ChargeChanged(charge_pct=charge_pct)

@@ -1,0 +1,43 @@
+"""Giving up spool copies that are no longer needed.
+
+Owns when a copy goes: its clip's receipt is durable, and the grace is over. Never by age or by want of room alone
+(I12); nothing without a receipt is ever given up.
+"""
+
+from collections.abc import Callable
+
+from dockd.app.policy import Policy
+from dockd.app.ports import Clock, Ledger, Spool
+from dockd.app.waiting import Bell
+from dockd.domain.clip import Change, Move
+from dockd.domain.moment import seconds_before
+
+LOOK_S = 60.0
+
+
+class Reclaimer:
+    """Gives up receipted copies. `run` works until cancelled."""
+
+    def __init__(
+        self, *, ledger: Ledger, spool: Spool, clock: Clock, policy: Policy, made_room: Callable[[], None]
+    ) -> None:
+        """Begin idle; `made_room` hears of every copy that went."""
+        self._ledger = ledger
+        self._spool = spool
+        self._clock = clock
+        self._policy = policy
+        self._made_room = made_room
+        self.bell = Bell()
+
+    async def run(self) -> None:
+        """Work for ever."""
+        while True:
+            before_utc = seconds_before(self._clock.now().utc, self._policy.grace_s)
+            clip = await self._ledger.next_reclaim(receipted_before_utc=before_utc)
+            if clip is None or clip.clip_id is None:
+                await self.bell.heard(within_s=LOOK_S)
+                continue
+            # First the file, then the record: a cut in between leaves a record that asks again, and no lost file.
+            await self._spool.discard(clip.clip_id)
+            await self._ledger.move(clip.key, Move.RECLAIMED, Change(), actor="reclaim")
+            self._made_room()

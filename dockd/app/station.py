@@ -1,0 +1,187 @@
+"""The station: one task a bay, one a bus, the uplink, and the events that are routed between them.
+
+Owns the wiring of the loops and their life. Must not know what any of them does, nor any edge.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dockd.app.bay import BayKeeper
+from dockd.app.bus import Bus
+from dockd.app.policy import Policy
+from dockd.app.ports import Attached, CameraFeed, Cards, Chance, Clock, Detached, Keys, Lamps, Ledger, Spool, Wire
+from dockd.app.reclaim import Reclaimer
+from dockd.app.space import Space
+from dockd.app.uplink import Uplink
+from dockd.app.view import BayView, StationView
+from dockd.domain.bay import Bay, Phase
+from dockd.domain.model import BayId, Camera, Clip
+from dockd.domain.schedule import ahead, minutes_to_ready
+from dockd.errors import InvariantError
+
+LIFTED_S = 10.0
+"""Lifted and docked again within this: "this one first"."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything a station needs of the world."""
+
+    feed: CameraFeed
+    cards: Cards
+    spool: Spool
+    ledger: Ledger
+    wire: Wire
+    keys: Keys
+    lamps: Lamps
+    clock: Clock
+    chance: Chance
+
+
+class Station:
+    """A station. `run` works until cancelled; an error that nobody expected ends it, and losing nothing."""
+
+    def __init__(self, *, bays: Mapping[BayId, str], ports: Ports, policy: Policy) -> None:
+        """Wire the loops; `bays` gives each bay's bus by name."""
+        self._ports = ports
+        self._policy = policy
+        self._lifted: dict[Camera, float] = {}
+        self._feed_ended = False
+        self._uplink = Uplink(
+            ledger=ports.ledger,
+            spool=ports.spool,
+            wire=ports.wire,
+            keys=ports.keys,
+            clock=ports.clock,
+            chance=ports.chance,
+            policy=policy,
+            moved=self._moved,
+        )
+        self._space = Space(spool=ports.spool, policy=policy)
+        self._reclaimer = Reclaimer(
+            ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
+        )
+        self._buses = {name: self._bus() for name in sorted(set(bays.values()))}
+        self._bus_of = {number: self._buses[name] for number, name in bays.items()}
+        self._keepers = {number: self._keeper(number) for number in sorted(bays)}
+
+    async def run(self) -> None:
+        """Run every loop."""
+        async with asyncio.TaskGroup() as group:
+            for number, keeper in self._keepers.items():
+                group.create_task(keeper.run(), name=f"bay {number}")
+            for name, bus in self._buses.items():
+                group.create_task(bus.run(), name=f"bus {name}")
+            group.create_task(self._uplink.run(), name="uplink")
+            group.create_task(self._reclaimer.run(), name="reclaim")
+            group.create_task(self._route(), name="feed")
+
+    @property
+    def settled(self) -> bool:
+        """Say whether nothing is left to do: everything docked is dealt with, and every copy is where it should be."""
+        return (
+            self._feed_ended
+            and all(keeper.quiet for keeper in self._keepers.values())
+            and all(bus.resting for bus in self._buses.values())
+            and self._uplink.resting
+        )
+
+    async def view(self) -> StationView:
+        """Show the station as it is now."""
+        return StationView(
+            station=self._policy.station,
+            bays=tuple(self._bay_view(keeper) for keeper in self._keepers.values()),
+            uplink=self._uplink.view(),
+            backlog=await self._ports.ledger.backlog(),
+            spool_full=self._space.full,
+        )
+
+    async def _route(self) -> None:
+        async for event in self._ports.feed.events():
+            keeper = self._keepers.get(event.bay)
+            if keeper is None:
+                raise InvariantError(f"bay {event.bay}: an event came for it, expected one of {sorted(self._keepers)}")
+            if isinstance(event, Detached) and keeper.bay.camera is not None:
+                self._lifted[keeper.bay.camera] = self._ports.clock.monotonic_s()
+            keeper.tell(event)
+        self._feed_ended = True
+
+    def _bus(self) -> Bus:
+        return Bus(
+            ledger=self._ports.ledger,
+            keys=self._ports.keys,
+            spool=self._ports.spool,
+            clock=self._ports.clock,
+            policy=self._policy,
+            space=self._space,
+            uplink=self._uplink.bell,
+        )
+
+    def _keeper(self, number: BayId) -> BayKeeper:
+        return BayKeeper(
+            number,
+            ledger=self._ports.ledger,
+            cards=self._ports.cards,
+            lamps=self._ports.lamps,
+            clock=self._ports.clock,
+            bus=self._bus_of[number],
+            policy=self._policy,
+            again=self._again,
+            twin=self._twin,
+        )
+
+    def _again(self, camera: Camera) -> bool:
+        lifted_s = self._lifted.pop(camera, None)
+        return lifted_s is not None and self._ports.clock.monotonic_s() - lifted_s <= LIFTED_S
+
+    def _twin(self, attached: Attached) -> BayKeeper | None:
+        def same(other: Bay) -> bool:
+            camera = other.camera
+            return camera is not None and (camera.serial, camera.volume) == (
+                attached.camera.serial,
+                attached.camera.volume,
+            )
+
+        others = (keeper for number, keeper in self._keepers.items() if number != attached.bay)
+        return next((keeper for keeper in others if same(keeper.bay)), None)
+
+    def _moved(self, clip: Clip) -> None:
+        for number, keeper in self._keepers.items():
+            if keeper.bay.docking == clip.docking:
+                keeper.touched()
+                self._bus_of[number].ring()
+        self._reclaimer.bell.ring()
+
+    def _made_room(self) -> None:
+        for bus in self._buses.values():
+            bus.ring()
+
+    def _bay_view(self, keeper: BayKeeper) -> BayView:
+        bay, bus = keeper.bay, self._bus_of[keeper.bay.number]
+        underway = bus.underway
+        mine = underway if underway is not None and underway.docking == bay.docking else None
+        return BayView(
+            number=bay.number,
+            phase=bay.phase.value,
+            lamp=keeper.lamp,
+            camera=bay.camera,
+            docking=bay.docking,
+            work=bay.work,
+            underway=mine,
+            charge_pct=bay.charge_pct,
+            minutes=self._minutes(bay, bus),
+            reason=bay.reason,
+            detail=bay.detail,
+        )
+
+    def _minutes(self, bay: Bay, bus: Bus) -> int | None:
+        if bay.docking is None or bay.phase not in {Phase.OFFLOADING, Phase.READY}:
+            return None
+        works = {
+            keeper.bay.docking: keeper.bay.work
+            for number, keeper in self._keepers.items()
+            if self._bus_of[number] is bus and keeper.bay.docking is not None
+        }
+        files, bytes_ = ahead(works, docking=bay.docking, current=bus.underway.docking if bus.underway else None)
+        return minutes_to_ready(bytes_before=bytes_, files_before=files, bytes_s=bus.rate_bytes_s)

@@ -1,0 +1,69 @@
+"""One stay of a camera in a bay: its open card and what was listed on it.
+
+Owns the card while the camera is docked. Knows nothing of other bays.
+"""
+
+from typing import Protocol
+
+from dockd.app.ports import Card, Ledger
+from dockd.domain.erasure import Stay as StayFacts
+from dockd.domain.model import BayId, Camera, Clip, DockingId, ListedFile
+from dockd.errors import InvariantError, Reason
+
+
+class Watch(Protocol):
+    """Who wants to know how a stay goes: its bay."""
+
+    def touched(self) -> None:
+        """Hear that clips of the stay moved."""
+        ...
+
+    def erasing(self, *, opened: bool) -> None:
+        """Hear that files may go from the card now, or no more."""
+        ...
+
+    def broke(self, reason: Reason, detail: str) -> None:
+        """Hear that the camera cannot be worked on."""
+        ...
+
+
+class Stay:
+    """A docked camera whose card was listed completely; made by `begin`."""
+
+    def __init__(self, *, bay: BayId, docking: DockingId, camera: Camera, card: Card, watch: Watch) -> None:
+        """Begin with nothing listed."""
+        self.bay = bay
+        self.docking = docking
+        self.camera = camera
+        self.card = card
+        self.watch = watch
+        self._files: dict[bytes, ListedFile] = {}
+
+    async def list_card(self, *, ledger: Ledger) -> None:
+        """List the whole card and put every file on record, before any other act (I7).
+
+        Raises:
+            ListingError: the listing is not complete; nothing was written.
+
+        """
+        listing = await self.card.listing()
+        await ledger.record_listing(self.docking, listing)
+        self._files = {file.path: file for file in listing.files}
+
+    def file(self, clip: Clip) -> ListedFile:
+        """Give a clip's file as this stay's listing has it.
+
+        Raises:
+            InvariantError: the ledger believes a clip to be here that was never listed.
+
+        """
+        file = self._files.get(clip.path)
+        if file is None:
+            raise InvariantError(f"clip {clip.key} ({clip.path!r}): not in the listing of docking {self.docking}")
+        return file
+
+    def facts(self, *, erase_allowed: bool) -> StayFacts:
+        """Give what the erase gate wants to know."""
+        return StayFacts(
+            docking=self.docking, camera=self.camera, listing_complete=bool(self._files), erase_allowed=erase_allowed
+        )

@@ -1,0 +1,41 @@
+"""What people are shown of a station: plain values, taken at one moment.
+
+Owns the shapes only; who shows them, and how, is not its business.
+"""
+
+from dataclasses import dataclass
+
+from dockd.app.bus import Underway
+from dockd.app.uplink import UplinkView
+from dockd.domain.bay import Tally, Work
+from dockd.domain.lamps import Lamp
+from dockd.domain.model import BayId, Camera, DockingId, StationId
+from dockd.errors import Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BayView:
+    """One bay. `minutes` until the camera is ready: 0 when it is, None where nobody knows yet or nothing is docked."""
+
+    number: BayId
+    phase: str
+    lamp: Lamp
+    camera: Camera | None
+    docking: DockingId | None
+    work: Work
+    underway: Underway | None
+    charge_pct: int | None
+    minutes: int | None
+    reason: Reason | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StationView:
+    """The whole station. `spool_full` says why copying stopped, empty while it does not."""
+
+    station: StationId
+    bays: tuple[BayView, ...]
+    uplink: UplinkView
+    backlog: Tally
+    spool_full: str

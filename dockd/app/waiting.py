@@ -1,0 +1,61 @@
+"""Waking loops up: a bell that rings for many, and things that wait for their time.
+
+Owns no decisions: only when somebody should look again.
+"""
+
+import asyncio
+from collections.abc import Hashable
+from typing import Generic, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+
+
+class Bell:
+    """Rung by anybody, heard by one loop; any number of rings before it listens are one."""
+
+    def __init__(self) -> None:
+        """Begin silent."""
+        self._event = asyncio.Event()
+
+    def ring(self) -> None:
+        """Tell the loop to look again."""
+        self._event.set()
+
+    @property
+    def rung(self) -> bool:
+        """Say whether somebody rang and nobody heard it yet."""
+        return self._event.is_set()
+
+    async def heard(self, *, within_s: float | None = None) -> None:
+        """Wait for a ring, or for at most `within_s`."""
+        try:
+            async with asyncio.timeout(within_s):
+                await self._event.wait()
+        except TimeoutError:
+            return
+        self._event.clear()
+
+
+class Waiting(Generic[K]):
+    """Things put off until a time on the monotonic clock."""
+
+    def __init__(self) -> None:
+        """Begin with nothing put off."""
+        self._until_s: dict[K, float] = {}
+
+    def put_off(self, key: K, *, until_s: float) -> None:
+        """Leave `key` alone until then; a later word replaces an earlier one."""
+        self._until_s[key] = until_s
+
+    def forget(self, key: K) -> None:
+        """Let `key` wait no longer."""
+        self._until_s.pop(key, None)
+
+    def now(self, now_s: float) -> frozenset[K]:
+        """Give what still waits, and forget what does not."""
+        self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now_s}
+        return frozenset(self._until_s)
+
+    def next_in_s(self, now_s: float) -> float | None:
+        """Say in how many seconds the first of them is due; None where nothing waits."""
+        return max(0.0, min(self._until_s.values()) - now_s) if self._until_s else None
