@@ -4,7 +4,7 @@ Owns one bay's state, its stay and its lamp. What an event leads to is `domain.b
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from dockd.app.bus import Bus
@@ -21,6 +21,7 @@ from dockd.domain.bay import (
     CameraOut,
     CardListed,
     ChargeChanged,
+    Effect,
     EndStay,
     EraseWindow,
     Phase,
@@ -71,6 +72,7 @@ class BayKeeper:
         self._bay = Bay(number=number)
         self._lamp = Lamp.OFF
         self._mailbox: asyncio.Queue[FeedEvent] = asyncio.Queue()
+        self._told = 0
         self._dirty = Bell()
         self._staying: asyncio.Task[None] | None = None
         self._docking: DockingId | None = None
@@ -87,31 +89,39 @@ class BayKeeper:
 
     def tell(self, event: FeedEvent) -> None:
         """Put an event into the mailbox; events are taken in order."""
+        self._told += 1
         self._mailbox.put_nowait(event)
+
+    async def taken(self) -> None:
+        """Wait until every event told so far was taken, and its effects are done."""
+        await self._mailbox.join()
 
     @property
     def quiet(self) -> bool:
         """Say whether every event was taken, counts are fresh, and no card is being opened."""
         busy = self._dirty.rung or self._bay.phase in {Phase.UNKNOWN, Phase.SETTLING}
-        return self._mailbox.empty() and not busy
+        return not self._told and not busy
 
     # --- Watch ---
 
-    def touched(self) -> None:
-        """Hear that clips of the stay moved."""
-        self._dirty.ring()
+    def touched(self, docking: DockingId) -> None:
+        """Hear that clips of a stay moved."""
+        if docking == self._bay.docking:
+            self._dirty.ring()
 
-    def erasing(self, *, opened: bool) -> None:
+    def erasing(self, docking: DockingId, *, opened: bool) -> None:
         """Hear that files may go from the card now, or no more."""
-        self._take(EraseWindow(opened=opened))
+        if docking == self._bay.docking:
+            self._take(EraseWindow(opened=opened))
 
-    def broke(self, reason: Reason, detail: str) -> None:
-        """Hear that the camera cannot be worked on."""
-        self._take(Broke(reason=reason, detail=detail))
+    def broke(self, docking: DockingId, reason: Reason, detail: str) -> None:
+        """Hear that the camera cannot be worked on; late news of one that left is not for the next."""
+        if docking == self._bay.docking:
+            self._take(Broke(reason=reason, detail=detail))
 
     async def part(self, reason: Reason, detail: str) -> None:
         """End all work on the docked camera and show why; it keeps everything it holds."""
-        self.broke(reason, detail)
+        self._take(Broke(reason=reason, detail=detail))
         if self._docking is not None:
             await self._bus.leave(self._docking)
 
@@ -123,13 +133,18 @@ class BayKeeper:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._keep_counts(), name=f"bay {self._bay.number} counts")
             while True:
-                for effect in self._take(_news(await self._mailbox.get())):
-                    match effect:
-                        case EndStay(listed=listed):
-                            await self._end(listed=listed)
-                        case BeginStay(camera=camera, source=source):
-                            attached = Attached(bay=self._bay.number, camera=camera, source=source)
-                            self._staying = group.create_task(self._stay(attached), name=f"bay {self._bay.number} stay")
+                await self._perform(self._take(_news(await self._mailbox.get())), group)
+                self._mailbox.task_done()
+                self._told -= 1
+
+    async def _perform(self, effects: Sequence[Effect], group: asyncio.TaskGroup) -> None:
+        for effect in effects:
+            match effect:
+                case EndStay(listed=listed):
+                    await self._end(listed=listed)
+                case BeginStay(camera=camera, source=source):
+                    attached = Attached(bay=self._bay.number, camera=camera, source=source)
+                    self._staying = group.create_task(self._stay(attached), name=f"bay {self._bay.number} stay")
 
     async def _stay(self, attached: Attached) -> None:
         """Open, list, put on record, and leave the rest to the bus until the camera is gone."""
@@ -138,7 +153,7 @@ class BayKeeper:
         if twin is not None:
             detail = f"camera {attached.camera.serial} seems to be docked twice"
             await twin.part(Reason.DUPLICATE_CAMERA, detail)
-            self.broke(Reason.DUPLICATE_CAMERA, detail)
+            self._take(Broke(reason=Reason.DUPLICATE_CAMERA, detail=detail))
             return
         async with AsyncExitStack() as closing:
             stay = await self._list(attached, docking, closing)
@@ -161,11 +176,12 @@ class BayKeeper:
                 stay = Stay(bay=attached.bay, docking=docking, camera=attached.camera, card=card, watch=self)
                 await stay.list_card(ledger=self._ledger)
             except ListingError as error:
-                self.broke(error.reason, str(error))
+                self._take(Broke(reason=error.reason, detail=str(error)))
                 return None
             except (CameraGoneError, TransientError) as error:
                 if attempt == OPENINGS:
-                    self.broke(error.reason if isinstance(error, TransientError) else Reason.USB, str(error))
+                    reason = error.reason if isinstance(error, TransientError) else Reason.USB
+                    self._take(Broke(reason=reason, detail=str(error)))
                     return None
                 await self._clock.sleep(OPENING_WAIT_S)
             else:
@@ -193,7 +209,7 @@ class BayKeeper:
                     self._take(WorkChanged(work=work_of(tally)))
             await self._clock.sleep(REFRESH_S)
 
-    def _take(self, event: BayEvent) -> tuple[BeginStay | EndStay, ...]:
+    def _take(self, event: BayEvent) -> tuple[Effect, ...]:
         self._bay, effects = step(self._bay, event)
         self._show()
         return effects

@@ -136,7 +136,7 @@ class Bus:
         else:
             self._failures.pop(key, None)
             self._failures.pop(stay.docking, None)
-        stay.watch.touched()
+        stay.watch.touched(stay.docking)
 
     async def _perform(self, job: Job, stay: Stay) -> None:
         match job.kind:
@@ -155,7 +155,7 @@ class Bus:
                     ledger=self._ledger,
                     keys=self._keys,
                     policy=self._policy,
-                    window=lambda opened: stay.watch.erasing(opened=opened),
+                    window=lambda opened: stay.watch.erasing(stay.docking, opened=opened),
                 )
                 if refusal is not None:
                     self._waiting.put_off(job.clip.key, until_s=NEVER_S)
@@ -205,7 +205,7 @@ class Bus:
         await self._ledger.note(
             "camera broken", actor="offload", bay=stay.bay, docking=stay.docking, facts={"why": detail}
         )
-        stay.watch.broke(reason, detail)
+        stay.watch.broke(stay.docking, reason, detail)
 
     async def _hold(self, job: Job, stay: Stay, reason: Reason, detail: str) -> None:
         change = Change(reason=reason, detail=detail)
@@ -215,7 +215,7 @@ class Bus:
         # Its bytes are in the spool or at the store: it is the camera that cannot be believed.
         await self._ledger.annotate(job.clip.key, change)
         self._waiting.put_off(job.clip.key, until_s=NEVER_S)
-        stay.watch.broke(reason, detail)
+        stay.watch.broke(stay.docking, reason, detail)
 
     def _tries(self, key: DockingId | ClipKey) -> int:
         self._failures[key] += 1

@@ -16,7 +16,7 @@ from dockd.app.space import Space
 from dockd.app.uplink import Uplink
 from dockd.app.view import BayView, StationView
 from dockd.domain.bay import Bay, Phase
-from dockd.domain.model import BayId, Camera, Clip
+from dockd.domain.model import BayId, Camera, Clip, DockingId
 from dockd.domain.schedule import ahead, minutes_to_ready
 from dockd.errors import InvariantError
 
@@ -79,13 +79,32 @@ class Station:
 
     @property
     def settled(self) -> bool:
-        """Say whether nothing is left to do: everything docked is dealt with, and every copy is where it should be."""
-        return (
-            self._feed_ended
-            and all(keeper.quiet for keeper in self._keepers.values())
-            and all(bus.resting for bus in self._buses.values())
-            and self._uplink.resting
+        """Say whether nothing is left to do: all dockings are over or dealt with, every copy is where it should be."""
+        return self._feed_ended and self.offloaded and self.uploaded
+
+    @property
+    def offloaded(self) -> bool:
+        """Say whether nothing is left to do on any docked camera."""
+        return all(keeper.quiet for keeper in self._keepers.values()) and all(
+            bus.resting for bus in self._buses.values()
         )
+
+    @property
+    def uploaded(self) -> bool:
+        """Say whether nothing is left to bring to the store; receipts that are overdue are not waited for."""
+        return self._uplink.resting
+
+    def docking(self, bay: BayId) -> DockingId | None:
+        """Say which docking a bay is in."""
+        return self._keepers[bay].bay.docking
+
+    async def undock_all(self) -> None:
+        """End every stay as if the cameras were pulled now, and wait until that is on record."""
+        for keeper in self._keepers.values():
+            if keeper.bay.camera is not None:
+                keeper.tell(Detached(bay=keeper.bay.number))
+        for keeper in self._keepers.values():
+            await keeper.taken()
 
     async def view(self) -> StationView:
         """Show the station as it is now."""
@@ -149,7 +168,7 @@ class Station:
     def _moved(self, clip: Clip) -> None:
         for number, keeper in self._keepers.items():
             if keeper.bay.docking == clip.docking:
-                keeper.touched()
+                keeper.touched(clip.docking)
                 self._bus_of[number].ring()
         self._reclaimer.bell.ring()
 

@@ -14,15 +14,15 @@ from dockd.errors import InvariantError, Reason
 class Watch(Protocol):
     """Who wants to know how a stay goes: its bay."""
 
-    def touched(self) -> None:
+    def touched(self, docking: DockingId) -> None:
         """Hear that clips of the stay moved."""
         ...
 
-    def erasing(self, *, opened: bool) -> None:
+    def erasing(self, docking: DockingId, *, opened: bool) -> None:
         """Hear that files may go from the card now, or no more."""
         ...
 
-    def broke(self, reason: Reason, detail: str) -> None:
+    def broke(self, docking: DockingId, reason: Reason, detail: str) -> None:
         """Hear that the camera cannot be worked on."""
         ...
 

@@ -1,0 +1,166 @@
+"""The composition root: the only place that builds edges and wires them to the app.
+
+Owns which edge stands behind which port, and the order of opening and closing. Decides nothing else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from dockd.app.policy import Policy
+from dockd.app.ports import CameraFeed, Cards, Lamps
+from dockd.app.station import Ports, Station
+from dockd.config import Config, Erase, Verify
+from dockd.domain.lamps import Lamp
+from dockd.domain.model import BayId, Clip, VolumeId
+from dockd.domain.receipt import ReceiptError
+from dockd.edges.card import FolderCards
+from dockd.edges.clock import SystemChance, SystemClock
+from dockd.edges.folder import volume_of
+from dockd.edges.keys import PinnedKeys
+from dockd.edges.ledger import StationLedger, open_ledger, views
+from dockd.edges.spool import FolderSpool
+from dockd.edges.tus_http import TusHttp, WireOptions
+
+__all__ = [
+    "NoLamps",
+    "Plan",
+    "Running",
+    "WireOptions",
+    "config_plan",
+    "pinned_keys",
+    "running",
+    "volume_of",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that tells one station from another.
+
+    `bays` gives each bay's bus; `pace` slows cards down, for a demonstration that can be watched.
+    """
+
+    bays: Mapping[BayId, str]
+    policy: Policy
+    state_dir: Path
+    wire: WireOptions
+    keys: PinnedKeys
+    feed: CameraFeed
+    lamps: Lamps
+    pace: Callable[[Cards], Cards] | None = None
+    stall_s: float = 30.0
+
+
+class NoLamps:
+    """Lamps of a station that has none."""
+
+    def show(self, bay: BayId, lamp: Lamp) -> None:
+        """Show nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Running:
+    """A station at work, and its ledger for those who only read."""
+
+    station: Station
+    ledger: StationLedger
+    keys: PinnedKeys
+
+    async def clips_of_bay(self, bay: BayId) -> tuple[Clip, ...]:
+        """Give every clip of the camera that is docked in a bay."""
+        docking = self.station.docking(bay)
+        return () if docking is None else await self.ledger.query(views.clips(docking=docking))
+
+    def is_proven(self, clip: Clip) -> bool:
+        """Say whether a clip's receipt is one that the pinned keys stand for."""
+        try:
+            self.keys.verify(clip.receipt or "")
+        except ReceiptError:
+            return False
+        return True
+
+
+@asynccontextmanager
+async def running(plan: Plan) -> AsyncIterator[Running]:
+    """Run a station for as long as the block runs.
+
+    Raises:
+        StartRefusedError: the state folder is not fit to be worked on, or is in use.
+        ExceptionGroup: of what broke the station while it ran.
+
+    """
+    clock = SystemClock()
+    async with AsyncExitStack() as opened:
+        ledger = await open_ledger(plan.state_dir, station=plan.policy.station, now=clock.now)
+        opened.push_async_callback(ledger.close)
+        spool = await FolderSpool.open(plan.state_dir / "spool")
+        opened.callback(spool.close)
+        wire = TusHttp(plan.wire)
+        opened.push_async_callback(wire.close)
+        cards: Cards = FolderCards(spool_dir=plan.state_dir / "spool", stall_s=plan.stall_s)
+        ports = Ports(
+            feed=plan.feed,
+            cards=plan.pace(cards) if plan.pace else cards,
+            spool=spool,
+            ledger=ledger,
+            wire=wire,
+            keys=plan.keys,
+            lamps=plan.lamps,
+            clock=clock,
+            chance=SystemChance(),
+        )
+        station = Station(bays=plan.bays, ports=ports, policy=plan.policy)
+        async with asyncio.TaskGroup() as group:
+            work = group.create_task(station.run(), name="station")
+            try:
+                yield Running(station=station, ledger=ledger, keys=plan.keys)
+            finally:
+                work.cancel()
+
+
+def pinned_keys(texts: Sequence[str], *, setting: str) -> PinnedKeys:
+    """Pin receipt keys given as text or files.
+
+    Raises:
+        ConfigError: every text that holds none.
+
+    """
+    return PinnedKeys.read(texts, setting=setting)
+
+
+def config_plan(config: Config, *, feed: CameraFeed, lamps: Lamps, pace: Callable[[Cards], Cards] | None) -> Plan:
+    """Turn a checked configuration into a plan."""
+    store = config.store
+    return Plan(
+        bays={bay.number: bay.bus for bay in config.bays},
+        policy=Policy(
+            station=config.station.id,
+            endpoint=store.url,
+            wanted=store.verify.assurance,
+            erase=config.offload.erase is Erase.RECEIPTED and store.verify is Verify.SIGNED,
+            reserve_bytes=config.spool.reserve_bytes,
+            grace_s=config.spool.grace_s,
+            uploads_at_once=store.uploads_at_once,
+            growing_wait_s=config.offload.growing_wait_s,
+            receipt_s=store.receipt_deadline_s,
+        ),
+        state_dir=config.station.state_dir,
+        wire=WireOptions(
+            endpoint=store.url,
+            ca_file=store.ca_file,
+            cert_file=store.cert_file,
+            key_file=store.key_file,
+            token_file=store.token_file,
+            connect_timeout_s=store.connect_timeout_s,
+            stall_timeout_s=store.stall_timeout_s,
+            limit_bytes_s=store.limit_bytes_s or None,
+        ),
+        keys=pinned_keys(store.receipt_keys, setting="store.receipt_keys"),
+        feed=feed,
+        lamps=lamps,
+        pace=pace,
+        stall_s=config.offload.stall_s,
+    )
