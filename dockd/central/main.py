@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from aiohttp import web
 
@@ -29,7 +30,7 @@ from dockd.central.options import CentralOptions, add_arguments, check, options_
 from dockd.central.partials import Partials
 from dockd.central.reading import Reading
 from dockd.central.receiving import Receiver
-from dockd.central.signing import Signer, open_signer
+from dockd.central.signing import KEY_FILE, Signer, open_signer
 from dockd.central.slots import Slots
 from dockd.central.store import Store
 from dockd.central.threads import Threads
@@ -79,8 +80,7 @@ def run(options: CentralOptions) -> int:
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         if options.show_key:
-            options.dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-            sys.stdout.write(f"{open_signer(options.dir).public_key}\n")
+            sys.stdout.write(f"{_shown_key(options.dir)}\n")
             return _EX_OK
         check(options)
         asyncio.run(_serve_until_signalled(options))
@@ -117,6 +117,7 @@ async def serve(
             try:
                 store = _store(options, parts, tasks, now_utc)
                 await store.recover()
+                await store.sweep()
                 sweeper = tasks.create_task(_sweep(store, every_s=options.sweep_s), name="expire unfinished uploads")
                 async with _listening(options, parts, store) as url:
                     yield Serving(url=url, public_key=parts.signer.public_key)
@@ -142,6 +143,14 @@ async def _serve_until_signalled(options: CentralOptions) -> None:
         sys.stdout.flush()
         sys.stderr.write(f"dockd central: {options.dir}: receipts as {options.name} under {serving.public_key}\n")
         await stop.wait()
+
+
+def _shown_key(folder: Path) -> str:
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if (folder / KEY_FILE).exists():
+        return open_signer(folder).public_key
+    with locked(folder):  # a store that starts just now must not make another key
+        return open_signer(folder).public_key
 
 
 def _say(error: Exception, code: int) -> int:

@@ -28,6 +28,9 @@ _log = logging.getLogger(__name__)
 _TOUCH_AGAIN_S = 60
 """A repeated declaration refreshes the expiry no more often: it would cost a commit each time."""
 
+Permit = Callable[[Upload], None]
+"""Raises RefusedError if whoever asks may not have to do with this upload."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
@@ -81,39 +84,30 @@ class Store:
                 413, f"Upload-Length: {declaration.length_bytes}: expected at most {self.max_bytes} bytes"
             )
         try:
-            upload = await self._database.write(lambda db: self._declared(db, declaration, leaf))
+            upload, held_bytes = await self._database.write(lambda db: self._declared(db, declaration, leaf))
         except DiskReserveError as error:
             raise disk_full(error) from error
-        return await self.look(upload.id)
+        return self._status(upload, self._known_bytes(upload, held_bytes))
 
-    async def find(self, upload_id: str) -> Upload:
-        """Look an upload up.
-
-        Raises:
-            RefusedError: 404 there is none, 410 it has expired just now.
-
-        """
-        upload = await self._database.read(lambda db: index.find_upload(db, upload_id))
-        if upload is None:
-            raise _unknown(upload_id)
-        if upload.receipt is None and self._is_stale(upload) and await self._expire(upload):
-            raise RefusedError(410, f"upload {upload_id}: expired, expected a new one")
-        return upload
-
-    async def look(self, upload_id: str) -> Status:
+    async def look(self, upload_id: str, *, permit: Permit) -> Status:
         """Tell where an upload stands; one that a crash left finished is verified from here on.
 
         Raises:
-            RefusedError: 404 there is none.
+            RefusedError: 404 there is none, 410 it has expired just now, or what `permit` raises.
 
         """
         await self._slots.evict_silent(upload_id)
-        return await self._look(upload_id)
+        status = await self._look(upload_id, permit=permit)
+        stale = status.expires_utc is not None and self._is_stale(status.upload)
+        if stale and await self._expire(status.upload):
+            raise RefusedError(410, f"upload {upload_id}: expired, expected a new one")
+        return status
 
     async def receive(
         self,
         upload_id: str,
         *,
+        permit: Permit,
         offset_bytes: int,
         announced_bytes: int | None,
         leaf: str | None,
@@ -130,7 +124,7 @@ class Store:
 
         """
         async with self._slots.hold(upload_id) as slot:
-            status = await self._look(upload_id)
+            status = await self._look(upload_id, permit=permit)
             if status.offset_bytes != offset_bytes:
                 raise RefusedError(409, f"Upload-Offset: {offset_bytes}: expected {status.offset_bytes}")
             room_bytes = status.upload.length_bytes - offset_bytes
@@ -148,7 +142,7 @@ class Store:
             raise RefusedError(outcome.status, outcome.words)
         return self._status(outcome, outcome.length_bytes)
 
-    async def drop(self, upload_id: str) -> None:
+    async def drop(self, upload_id: str, *, permit: Permit) -> None:
         """Forget an unfinished upload, at its station's wish.
 
         Raises:
@@ -156,7 +150,7 @@ class Store:
 
         """
         async with self._slots.hold(upload_id):
-            status = await self._look(upload_id)
+            status = await self._look(upload_id, permit=permit)
             if status.upload.receipt is not None:
                 raise RefusedError(403, f"upload {upload_id}: stored evidence, expected an unfinished upload")
             if status.offset_bytes == status.upload.length_bytes:
@@ -177,7 +171,7 @@ class Store:
         for upload_id in await self._threads.run(tidy):
             _log.info("upload %s: bytes without an unfinished upload removed", upload_id)
         for upload in waiting:
-            await self._look(upload.id)
+            await self._look(upload.id, permit=_anybody)
 
     async def sweep(self) -> None:
         """Expire the unfinished uploads that have shown no sign of life for too long."""
@@ -185,10 +179,11 @@ class Store:
         for upload in await self._database.read(lambda db: index.unfinished(db, touched_before_s=before_s)):
             await self._expire(upload)
 
-    def _declared(self, db: sqlite3.Connection, declaration: Declaration, leaf: str | None) -> Upload:
+    def _declared(self, db: sqlite3.Connection, declaration: Declaration, leaf: str | None) -> tuple[Upload, int]:
         known = index.find_upload(db, declaration.upload_id)
         if known is not None:
-            return self._declared_again(db, known, declaration, leaf)
+            known = self._declare_again(db, known, declaration, leaf)
+            return known, self._held_bytes(known)
         upload = Upload(
             id=declaration.upload_id,
             object_key=declaration.object_key,
@@ -210,10 +205,10 @@ class Store:
             self._partials.require_space(upload.length_bytes)
         index.insert_upload(db, upload)
         if stored:
-            self._finisher.record(db, upload)
-        return upload
+            upload = self._finisher.record(db, upload) or upload
+        return upload, self._held_bytes(upload)
 
-    def _declared_again(
+    def _declare_again(
         self, db: sqlite3.Connection, known: Upload, declaration: Declaration, leaf: str | None
     ) -> Upload:
         if (known.length_bytes, known.sha256) != (declaration.length_bytes, declaration.sha256):
@@ -222,12 +217,14 @@ class Store:
                 f"length, sha256: {declaration.length_bytes}, {declaration.sha256}: expected {known.length_bytes},"
                 f" {known.sha256} as this station first declared",
             )
-        changed = leaf not in {None, known.leaf} or self._now_s() - known.touched_s > _TOUCH_AGAIN_S
-        if known.receipt is None and changed:
-            index.touch(db, known.id, now_s=self._now_s(), leaf=leaf or known.leaf)
-        return known
+        touched = replace(known, leaf=leaf or known.leaf, touched_s=self._now_s())
+        changed = touched.leaf != known.leaf or touched.touched_s - known.touched_s > _TOUCH_AGAIN_S
+        if known.receipt is not None or not changed:
+            return known
+        index.touch(db, known.id, now_s=touched.touched_s, leaf=touched.leaf)
+        return touched
 
-    async def _look(self, upload_id: str) -> Status:
+    async def _look(self, upload_id: str, *, permit: Permit) -> Status:
         def found(db: sqlite3.Connection) -> tuple[Upload, int]:
             upload = index.find_upload(db, upload_id)
             if upload is None:
@@ -235,10 +232,15 @@ class Store:
             return upload, self._held_bytes(upload)
 
         upload, held_bytes = await self._database.read(found)
-        if upload.receipt is None and (held_bytes == upload.length_bytes or self._finisher.is_running(upload_id)):
+        permit(upload)
+        return self._status(upload, self._known_bytes(upload, held_bytes))
+
+    def _known_bytes(self, upload: Upload, held_bytes: int) -> int:
+        """Correct what the disk said by what is going on; a whole upload that nobody verifies is verified now."""
+        if upload.receipt is None and (held_bytes == upload.length_bytes or self._finisher.is_running(upload.id)):
             self._finisher.start(upload)
-            held_bytes = upload.length_bytes
-        return self._status(upload, held_bytes)
+            return upload.length_bytes
+        return held_bytes
 
     def _held_bytes(self, upload: Upload) -> int:
         if upload.receipt is not None:
@@ -270,7 +272,7 @@ class Store:
         """Drop an upload that is still stale and incomplete; False if it is not, or is being written."""
         try:
             async with self._slots.hold(upload.id):
-                status = await self._look(upload.id)
+                status = await self._look(upload.id, permit=_anybody)
                 complete = status.offset_bytes == status.upload.length_bytes
                 if complete or not self._is_stale(status.upload):
                     return False
@@ -309,3 +311,7 @@ class Store:
 
 def _unknown(upload_id: str) -> RefusedError:
     return RefusedError(404, f"upload {upload_id}: unknown here, expected one that was declared and has not expired")
+
+
+def _anybody(_upload: Upload) -> None:
+    """Permit the store itself everything."""

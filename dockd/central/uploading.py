@@ -13,7 +13,7 @@ from dockd.central.declaration import declare, parse_leaf
 from dockd.central.gate import Gate, require_upload
 from dockd.central.receiving import BodyLostError
 from dockd.central.refusal import RefusedError
-from dockd.central.store import Status, Store
+from dockd.central.store import Permit, Status, Store
 from dockd.tus import headers
 
 FILES = "/files/"
@@ -67,15 +67,15 @@ class Uploading:
         status = await self._store.declare(declaration, leaf=leaf)
         # A lost 201 is answered again; the body of the repeat is not needed where bytes are held already.
         if status.offset_bytes == 0 and (has_body or length_bytes == 0) and status.upload.receipt is None:
-            status = await self._receive(request, status.upload.id, offset_bytes=0, leaf=leaf)
+            upload_id = status.upload.id
+            status = await self._receive(request, upload_id, permit=self._permit(request), offset_bytes=0, leaf=leaf)
         told = _told(status) | {headers.LOCATION: FILES + status.upload.id}
         return web.Response(status=201, headers=told)
 
     async def head(self, request: web.Request) -> web.Response:
         """HEAD: the offset, what was declared, and the receipt once there is one."""
         _check_version(request)
-        upload_id = await self._permitted(request)
-        status = await self._store.look(upload_id)
+        status = await self._store.look(request.match_info["upload_id"], permit=self._permit(request))
         told = _told(status) | {
             headers.UPLOAD_LENGTH: str(status.upload.length_bytes),
             headers.UPLOAD_METADATA: status.upload.metadata,
@@ -86,19 +86,20 @@ class Uploading:
     async def patch(self, request: web.Request) -> web.Response:
         """PATCH: more bytes; the last ones are answered with the receipt."""
         _check_version(request)
-        upload_id = await self._permitted(request)
+        permit = self._permit(request)
         _check_content_type(request)
         if headers.UPLOAD_OFFSET not in request.headers:
             raise RefusedError(400, f"{headers.UPLOAD_OFFSET}: (missing): expected where the body goes")
         offset_bytes = headers.parse_count(headers.UPLOAD_OFFSET, request.headers[headers.UPLOAD_OFFSET])
         leaf = _leaf_of(request)
-        status = await self._receive(request, upload_id, offset_bytes=offset_bytes, leaf=leaf)
+        upload_id = request.match_info["upload_id"]
+        status = await self._receive(request, upload_id, permit=permit, offset_bytes=offset_bytes, leaf=leaf)
         return web.Response(status=204, headers=_told(status))
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE: give up an unfinished upload."""
         _check_version(request)
-        await self._store.drop(await self._permitted(request))
+        await self._store.drop(request.match_info["upload_id"], permit=self._permit(request))
         return web.Response(status=204)
 
     async def overridden(self, request: web.Request) -> web.Response:
@@ -109,13 +110,13 @@ class Uploading:
             raise RefusedError(405, f"{_OVERRIDE}: {method!r}: expected HEAD, PATCH or DELETE")
         return await handlers[method](request)
 
-    async def _permitted(self, request: web.Request) -> str:
+    def _permit(self, request: web.Request) -> Permit:
         principal = self._gate.principal_of(request)
-        upload = await self._store.find(request.match_info["upload_id"])
-        require_upload(principal, upload.station)
-        return upload.id
+        return lambda upload: require_upload(principal, upload.station)
 
-    async def _receive(self, request: web.Request, upload_id: str, *, offset_bytes: int, leaf: str | None) -> Status:
+    async def _receive(
+        self, request: web.Request, upload_id: str, *, permit: Permit, offset_bytes: int, leaf: str | None
+    ) -> Status:
         async def read() -> bytes:
             try:
                 return await request.content.readany()
@@ -123,7 +124,12 @@ class Uploading:
                 raise BodyLostError(f"connection lost: {error}") from error
 
         return await self._store.receive(
-            upload_id, offset_bytes=offset_bytes, announced_bytes=request.content_length, leaf=leaf, read=read
+            upload_id,
+            permit=permit,
+            offset_bytes=offset_bytes,
+            announced_bytes=request.content_length,
+            leaf=leaf,
+            read=read,
         )
 
 
