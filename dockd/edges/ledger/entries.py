@@ -1,0 +1,51 @@
+"""What a custody entry says of a move: the facts that matter, and no more.
+
+Owns the choice of facts. Knows neither rows nor the chain.
+"""
+
+from collections.abc import Mapping
+
+from dockd.domain.canonical import sha256_hex
+from dockd.domain.clip import Change, Move
+from dockd.domain.model import Clip
+
+
+def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:
+    """Give the facts of a move; `clip` is the clip as it is after it. Whatever the caller says, ours stand.
+
+    Names: sha256, url, assurance, receipt_sha256 (of the compact JWS), meta_sha256 (what the store was told), reason,
+    detail, length.
+    """
+    facts = dict(change.facts)
+    if change.sha256 is not None:
+        facts["sha256"] = change.sha256
+    if change.length_bytes is not None:
+        facts["length"] = str(change.length_bytes)
+    if change.url is not None:
+        facts["url"] = change.url
+    if change.assurance is not None:
+        facts["assurance"] = change.assurance.value
+    if change.receipt is not None:
+        facts["receipt_sha256"] = sha256_hex(change.receipt.encode("utf-8"))
+    if change.meta_sha256 is not None:
+        facts["meta_sha256"] = change.meta_sha256
+    if change.reason is not None:
+        facts["reason"] = change.reason.value
+    if change.detail:
+        facts["detail"] = change.detail
+    match move:
+        case Move.ERASE_BEGUN | Move.ERASED if clip.sha256 is not None:
+            facts["sha256"] = clip.sha256
+        case _:
+            pass
+    return facts
+
+
+def found_facts(clip: Clip) -> Mapping[str, str]:
+    """Give the facts of a file's first listing: its path as text, its length, the card's claim of its time."""
+    return {
+        "length": str(clip.length_bytes),
+        "mtime_ns": str(clip.mtime_ns),
+        "path": clip.path.decode("utf-8", "surrogateescape"),
+        "recording": clip.recording_id,
+    }

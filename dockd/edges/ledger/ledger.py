@@ -1,0 +1,142 @@
+"""The ledger as the app sees it: the port's calls, each one closure to commit or one query to answer.
+
+Owns the binding of calls to closures and queries, and the time of entries: taken when the call is made, so that the
+order of times is the order of calls. Knows neither threads nor SQL.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar
+
+from dockd.app.ports import Attached
+from dockd.domain.bay import Tally
+from dockd.domain.clip import Change, Move
+from dockd.domain.custody import Link
+from dockd.domain.model import Assurance, BayId, Clip, ClipKey, DockingId, ListedFile, Listing, Timestamp
+from dockd.domain.schedule import Head
+from dockd.edges.ledger import reads
+from dockd.edges.ledger.reads import Query
+from dockd.edges.ledger.runner import Runner
+
+T = TypeVar("T")
+
+
+class StationLedger:
+    """Durable state of one station: implements `app.ports.Ledger`. Made by `start.open_ledger` or `open_inline`."""
+
+    def __init__(self, runner: Runner, *, now: Callable[[], Timestamp], release: Callable[[], None]) -> None:
+        """Take a started runner; `release` lets go of the state folder, last of all."""
+        self._runner = runner
+        self._now = now
+        self._release = release
+
+    async def __aenter__(self) -> Self:
+        """Give itself."""
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Commit what was asked for, close the database, let go of the state folder; again does nothing."""
+        try:
+            await self._runner.close()
+        finally:
+            self._release()
+
+    async def query(self, query: Query[T]) -> T:
+        """Answer a question of `views`."""
+        return await self._runner.fetch(query)
+
+    async def dock(self, attached: Attached) -> DockingId:
+        """Open a docking: a row and a custody entry."""
+        time = self._now()
+        return await self._runner.run(lambda core: core.dock(bay=attached.bay, camera=attached.camera, time=time))
+
+    async def undock(self, docking: DockingId, *, early: bool, left_files: int) -> None:
+        """Close a docking, once; later calls change nothing."""
+        time = self._now()
+        await self._runner.run(lambda core: core.undock(docking, early=early, left_files=left_files, time=time))
+
+    async def record_listing(self, docking: DockingId, listing: Listing) -> None:
+        """Write down a complete listing in one transaction: `domain.listing.reconcile` on what is known."""
+        time = self._now()
+        await self._runner.run(lambda core: core.record_listing(docking, listing, time=time))
+
+    async def move(self, key: ClipKey, move: Move, change: Change, *, actor: str) -> Clip:
+        """Move one clip and append its custody entry, in one transaction; give the clip as it is then.
+
+        Raises:
+            StaleMoveError: the move is not lawful from the state the clip is in now; nothing is written.
+
+        """
+        time = self._now()
+        return await self._runner.run(lambda core: core.move(key, move, change, actor=actor, time=time))
+
+    async def supersede(self, key: ClipKey, file: ListedFile, *, docking: DockingId) -> Clip:
+        """Part a clip from a file that proved to be another one: a new FOUND row for the file, the old row stays.
+
+        The old row leaves this docking's work (its file is not here) but not its accounts: what was copied of it is
+        still brought to the store. Being listed again at a later docking makes it a candidate again.
+        """
+        time = self._now()
+        return await self._runner.run(lambda core: core.supersede(key, file, docking=docking, time=time))
+
+    async def note(
+        self,
+        cause: str,
+        *,
+        actor: str,
+        bay: BayId | None = None,
+        docking: DockingId | None = None,
+        clip: ClipKey | None = None,
+        facts: Mapping[str, str] | None = None,
+    ) -> None:
+        """Append a custody entry that moves no clip."""
+        time = self._now()
+        await self._runner.run(
+            lambda core: core.note(cause, actor=actor, time=time, bay=bay, docking=docking, clip=clip, facts=facts)
+        )
+
+    async def annotate(self, key: ClipKey, change: Change) -> None:
+        """Set what a clip waits for (`reason`, `detail`) without moving it; no custody entry."""
+        await self._runner.run(lambda core: core.annotate(key, change))
+
+    async def clip(self, key: ClipKey) -> Clip:
+        """Read one clip."""
+        return await self._runner.fetch(reads.clip(key))
+
+    async def heads(self, dockings: Sequence[DockingId], *, skip: frozenset[ClipKey]) -> tuple[Head, ...]:
+        """Give the next work of each docking, urgent first, then oldest; `skip` names clips that wait."""
+        return await self._runner.fetch(reads.heads(dockings, skip=skip))
+
+    async def next_upload(self, *, skip: frozenset[ClipKey], wanted: Assurance) -> Clip | None:
+        """Give the next clip to bring to the store: COPIED, or UPLOADED with less assurance than `wanted`."""
+        return await self._runner.fetch(reads.next_upload(skip=skip, wanted=wanted))
+
+    async def next_reclaim(self, *, receipted_before_utc: str) -> Clip | None:
+        """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""
+        return await self._runner.fetch(reads.next_reclaim(receipted_before_utc=receipted_before_utc))
+
+    async def recording(self, clip: Clip) -> tuple[Clip, ...]:
+        """Give every clip of a clip's recording in its docking, itself included."""
+        return await self._runner.fetch(reads.recording(clip))
+
+    async def tally(self, docking: DockingId) -> Tally:
+        """Count a docking's clips."""
+        return await self._runner.fetch(reads.tally(docking))
+
+    async def backlog(self) -> Tally:
+        """Count every clip of this station that is not erased."""
+        return await self._runner.fetch(reads.backlog())
+
+    async def leaf(self, key: ClipKey) -> str:
+        """Give the hash of the latest custody entry of a clip (64 hex)."""
+        return await self._runner.fetch(reads.leaf(key))
+
+    async def links(self, *, after: int, limit: int) -> Sequence[Link]:
+        """Read the custody chain, in order."""
+        return await self._runner.fetch(reads.links(after=after, limit=limit))

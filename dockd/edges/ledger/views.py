@@ -1,0 +1,114 @@
+"""What people ask the ledger: dockctl's lists of clips, dockings, receipts and custody entries.
+
+Owns the SELECTs that no decision rests on. Like `reads`, it knows no connection.
+"""
+
+from collections.abc import Sequence
+
+from dockd.domain.custody import Link
+from dockd.domain.model import CameraSerial, Clip, ClipId, ClipKey, ClipState, DockingId
+from dockd.edges.ledger.reads import Query, clips_of, links_of
+from dockd.edges.ledger.rows import Docking, Row, StoredReceipt, docking_of, text_in
+
+
+def clips(
+    *,
+    state: ClipState | None = None,
+    serial: CameraSerial | None = None,
+    docking: DockingId | None = None,
+    after: ClipKey | None = None,
+    limit: int,
+) -> Query[tuple[Clip, ...]]:
+    """Clips that fit every filter given, in the order they were found; `after` is the last key of the page before."""
+    return Query(
+        sql="SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
+        " WHERE c.key > ?1 AND (?2 IS NULL OR c.state = ?2) AND (?3 IS NULL OR f.serial = ?3)"
+        " AND (?4 IS NULL OR c.docking = ?4) ORDER BY c.key LIMIT ?5",
+        parameters=(
+            after or 0,
+            None if state is None else state.value,
+            None if serial is None else text_in(serial),
+            docking,
+            limit,
+        ),
+        decode=clips_of,
+    )
+
+
+def clips_named(clip_id: ClipId) -> Query[tuple[Clip, ...]]:
+    """Every row of one clip id: a file that came back after it was erased has a second one."""
+    return Query(
+        sql="SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
+        " WHERE c.clip_id = ? ORDER BY c.key",
+        parameters=(clip_id,),
+        decode=clips_of,
+    )
+
+
+def receipts(
+    *, clip_id: ClipId | None = None, after: ClipKey | None = None, limit: int
+) -> Query[tuple[StoredReceipt, ...]]:
+    """Receipts, of one clip or of all, in the order their clips were found."""
+    by_id = (
+        "SELECT key, clip_id, sha256, length_bytes, receipted_utc, receipt FROM clips"
+        " WHERE key > ?1 AND clip_id = ?2 AND receipt IS NOT NULL ORDER BY key LIMIT ?3"
+    )
+    every = (
+        "SELECT key, clip_id, sha256, length_bytes, receipted_utc, receipt FROM clips"
+        " WHERE key > ?1 AND ?2 IS NULL AND receipt IS NOT NULL ORDER BY key LIMIT ?3"
+    )
+    return Query(sql=every if clip_id is None else by_id, parameters=(after or 0, clip_id, limit), decode=_receipts)
+
+
+def dockings(*, limit: int, before: DockingId | None = None) -> Query[tuple[Docking, ...]]:
+    """Dockings, the latest first; `before` is the last key of the page before."""
+    return Query(
+        sql="SELECT * FROM dockings WHERE ?1 IS NULL OR key < ?1 ORDER BY key DESC LIMIT ?2",
+        parameters=(before, limit),
+        decode=_dockings,
+    )
+
+
+def bays() -> Query[tuple[Docking, ...]]:
+    """The dockings that are open now, by bay."""
+    return Query(
+        sql="SELECT * FROM dockings WHERE ended_utc IS NULL ORDER BY bay, key", parameters=(), decode=_dockings
+    )
+
+
+def docking(key: DockingId) -> Query[Docking | None]:
+    """One docking."""
+    return Query(sql="SELECT * FROM dockings WHERE key = ?", parameters=(key,), decode=_first_docking)
+
+
+def custody_of(key: ClipKey) -> Query[tuple[Link, ...]]:
+    """The custody entries of one clip, in order."""
+    return Query(
+        sql="SELECT seq, prev, hash, body FROM custody WHERE clip = ? ORDER BY seq",
+        parameters=(key,),
+        decode=links_of,
+    )
+
+
+def _receipts(rows: Sequence[Row]) -> tuple[StoredReceipt, ...]:
+    return tuple(map(_receipt_of, rows))
+
+
+def _receipt_of(row: Row) -> StoredReceipt:
+    key, clip_id, sha256, length_bytes, received_utc, compact = row
+    return StoredReceipt(
+        clip=key,
+        clip_id=clip_id,
+        sha256=sha256,
+        length_bytes=length_bytes,
+        received_utc=received_utc,
+        compact=compact,
+    )
+
+
+def _dockings(rows: Sequence[Row]) -> tuple[Docking, ...]:
+    return tuple(map(docking_of, rows))
+
+
+def _first_docking(rows: Sequence[Row]) -> Docking | None:
+    return docking_of(rows[0]) if rows else None
