@@ -5,8 +5,10 @@ Owns how the types of `dockd.config.tables` are read, and the expectations made 
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path as FilePath
 from typing import Any
 
+from msgspec import convert
 from msgspec.inspect import (
     EnumType,
     Field,
@@ -43,8 +45,13 @@ def tables() -> Mapping[str, StructType]:
 def findings(settings: Mapping[str, object]) -> Iterator[Finding]:
     """Give everything that is wrong with a configuration: each value for itself, then values against each other."""
     yield from _of_value((), settings, type_info(Config))
-    yield from rules.of_store(settings.get("store"))
+    yield from rules.of_store(settings.get("store", {}))
     yield from rules.of_bays(settings.get("bays"))
+
+
+def build(settings: Mapping[str, object]) -> Config:
+    """Make the structs of settings that have no finding."""
+    return convert(settings, Config, dec_hook=lambda _, text: FilePath(text))
 
 
 def expectation(field: Field) -> str:

@@ -9,9 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import msgspec
-
-from dockd.config.check import findings
+from dockd.config.check import build, findings
 from dockd.config.tables import Config
 from dockd.config.wording import Finding, written
 from dockd.errors import ConfigError, Problem
@@ -117,16 +115,10 @@ def _checked(documents: Sequence[Document]) -> Config:
     problems = [_problem(finding, origins, main=documents[0].where) for finding in findings(settings)]
     if problems:
         raise ConfigError(problems)
-    return msgspec.convert(settings, Config, dec_hook=_custom)
+    return build(settings)
 
 
 def _problem(finding: Finding, origins: Mapping[tuple[str | int, ...], str], *, main: str) -> Problem:
     where = origins.get(finding.path[:2]) or origins.get(finding.path[:1]) or main
     path = written(finding.path)
     return Problem(path=path, value=finding.value, expected=finding.expected, hint=finding.hint, where=where)
-
-
-def _custom(kind: type, value: object) -> Path:
-    if kind is Path and isinstance(value, str):
-        return Path(value)
-    raise NotImplementedError(kind)

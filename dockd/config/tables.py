@@ -187,16 +187,16 @@ class Simulate(Table, frozen=True, kw_only=True):
     """The cameras of `dockd run --simulate`; without that option the table has no effect."""
 
     cameras: Annotated[int, Meta(ge=1, le=34)] = 4
-    """How many simulated cameras there are."""
+    """How many simulated cameras there are; more of them than bays take turns. The default shows several at work at once."""
 
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
-    """What decides the dockings and the clips: the same seed gives the same shift."""
+    """What decides the dockings and the clips: the same seed gives the same shift. Any default would do."""
 
     bus_bytes_s: Annotated[int, Meta(ge=16 * 1024, le=10**10)] = 38_000_000
     """How fast each bus reads. The default is what the USB 2 bus of a Raspberry Pi was measured to carry."""
 
     files_per_camera: Annotated[int, Meta(ge=0, le=100_000)] = 6
-    """How many files each camera holds when it is docked first."""
+    """How many files each camera holds when it is docked first. The default keeps a first try to minutes."""
 
 
 class Log(Table, frozen=True, kw_only=True):

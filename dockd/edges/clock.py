@@ -17,6 +17,7 @@ from dockd.domain.model import Timestamp
 
 UNKNOWN_MS = -1
 
+_LIBC = ctypes.CDLL(None, use_errno=True)
 _STA_UNSYNC = 0x40  # Source: adjtimex(2), <sys/timex.h>
 
 
@@ -58,7 +59,7 @@ def kernel_discipline() -> Discipline:
 
     """
     timex = _Timex(modes=0)
-    if ctypes.CDLL(None, use_errno=True).adjtimex(ctypes.byref(timex)) < 0:
+    if _LIBC.adjtimex(ctypes.byref(timex)) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
     return Discipline(synchronised=not timex.status & _STA_UNSYNC, maxerror_us=timex.maxerror)
