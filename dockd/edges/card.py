@@ -1,0 +1,229 @@
+"""Docked cards: the ports `Cards` and `Card`, with a copier child for each open card.
+
+Owns the open descriptors of a card and of the spool, and the translation of what a copier says. A card is worked on by
+its folder's descriptor alone, so that whoever opens it - this process by a path, or a helper that mounts it - matters
+to nobody else. Never touches the card itself: a card that hangs must not take the daemon with it.
+"""
+
+import asyncio
+import base64
+import os
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from dockd.app.ports import Attached, Copied, ReadAgain
+from dockd.domain.erasure import ErasePermit
+from dockd.domain.listing import listing_of
+from dockd.domain.model import Camera, ClipId, ListedFile, Listing, Sha256, identity_prefix
+from dockd.edges.copier_process import At, Command, CopierLostError, CopierProcess, Done, Failed, Found, Patience, Sign
+from dockd.errors import CameraGoneError, DockdError, ListingError, PermanentError, Reason, TransientError
+
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+_TRANSIENT = {
+    "growing": Reason.GROWING,
+    "disk": Reason.DISK,
+    "disk-full": Reason.DISK_FULL,
+    "hash": Reason.HASH,
+    "usb": Reason.USB,
+}
+_PERMANENT = {"missing": Reason.MISSING, "unreadable": Reason.UNREADABLE, "refused": Reason.REFUSED}
+
+
+class FolderCards:
+    """Opens cards that are folders here: `Attached.source` is the path."""
+
+    def __init__(self, spool: Path, *, erase: bool, patience: Patience | None = None) -> None:
+        """Take the spool's folder; without `erase` no card opened here ever loses a file, whatever permit comes."""
+        self._spool = spool
+        self._erase = erase
+        self._patience = patience or Patience()
+        self.abandoned: list[int] = []
+        """Process ids of copiers that hung in the kernel and outlived their kill."""
+
+    async def open(self, attached: Attached) -> "DescriptorCard":
+        """Open a folder as a card.
+
+        Raises:
+            CameraGoneError: there is no such folder any more.
+            ListingError: it is no folder, or may not be read.
+            TransientError: USB (it hangs) or DISK (the spool cannot be opened).
+
+        """
+        card = await self._card(attached.source)
+        try:
+            spool = await asyncio.to_thread(os.open, self._spool, _FOLDER)
+        except OSError as error:
+            os.close(card)
+            raise TransientError(Reason.DISK, f"opening the spool {self._spool}: {error.strerror}") from error
+        return DescriptorCard(
+            camera=attached.camera,
+            card=card,
+            spool=spool,
+            erase=self._erase,
+            patience=self._patience,
+            abandoned=self.abandoned.append,
+        )
+
+    async def _card(self, source: str) -> int:
+        try:
+            async with asyncio.timeout(self._patience.stall_s):
+                return await asyncio.to_thread(os.open, source, _FOLDER)
+        except TimeoutError as error:
+            raise TransientError(Reason.USB, f"card {source!r}: opening it hangs") from error
+        except (NotADirectoryError, PermissionError) as error:
+            message = f"card {source!r}: {error.strerror}, expected a readable folder"
+            raise ListingError(Reason.LISTING, message) from error
+        except OSError as error:
+            raise CameraGoneError(f"card {source!r}: {error.strerror}") from error
+
+
+class DescriptorCard:
+    """The port `Card` over an open folder. Owns both descriptors from here on, and closes them."""
+
+    def __init__(
+        self,
+        *,
+        camera: Camera,
+        card: int,
+        spool: int,
+        erase: bool,
+        patience: Patience,
+        abandoned: Callable[[int], None],
+    ) -> None:
+        """Start nothing yet. `abandoned` is told the process id of a copier that outlived its kill."""
+        self._camera = camera
+        self._descriptors = (card, spool)
+        self._spool = spool
+        self._erase = erase
+        self._copier = CopierProcess(card=card, spool=spool, patience=patience, abandoned=abandoned)
+        self._turn = asyncio.Lock()
+        self._closed = False
+        # A copier that outlives its daemon for a moment must never meet a part of the next one.
+        self._parts = secrets.token_hex(8)
+        self._copies = 0
+        self._read: dict[bytes, int] = {}
+
+    async def listing(self) -> Listing:
+        """List every file, or raise ListingError (I7)."""
+        files: list[ListedFile] = []
+
+        def hear(sign: Sign) -> None:
+            if isinstance(sign, Found):
+                files.extend(
+                    ListedFile(path=base64.b64decode(path), length_bytes=length_bytes, mtime_ns=mtime_ns)
+                    for path, length_bytes, mtime_ns in sign.files
+                )
+
+        await self._ask({"do": "list"}, hear=hear)
+        return await asyncio.to_thread(listing_of, files)
+
+    async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        """Copy one file into the spool under its clip id; see the port for what is raised."""
+        self._copies += 1
+        part = f"{self._parts}-{self._copies}.part"
+        prefix = identity_prefix(camera=self._camera, path=file.path, length_bytes=file.length_bytes)
+        command: Command = {
+            "do": "copy",
+            "path": _packed(file.path),
+            "length": file.length_bytes,
+            "mtime_ns": file.mtime_ns,
+            "part": part,
+            "prefix": prefix.hex(),
+        }
+
+        def hear(sign: Sign) -> None:
+            if isinstance(sign, At):
+                progress(sign.done_bytes)
+
+        done = await self._ask(command, hear=hear, part=part)
+        progress(done.length_bytes)
+        return Copied(clip_id=ClipId(done.clip_id), sha256=Sha256(done.sha256), length_bytes=done.length_bytes)
+
+    async def reread(self, file: ListedFile) -> ReadAgain:
+        """Read a file once more from the card, past every cache (I3). Raises as `copy` does."""
+        self._read.pop(file.path, None)
+        done = await self._ask({"do": "reread", "path": _packed(file.path), "length": file.length_bytes})
+        self._read[file.path] = done.mtime_ns
+        return ReadAgain(sha256=Sha256(done.sha256), length_bytes=done.length_bytes, uncached=done.uncached)
+
+    async def erase(self, permit: ErasePermit) -> None:
+        """Unlink the one file the permit names, sync, and see that it is gone.
+
+        Raises:
+            PermanentError: REFUSED (the card is read-only or says no, or the file was written to after its re-read):
+                the file is still there. MISSING: it was not there to be erased; only a listing may call that erased.
+
+        """
+        if not self._erase:
+            raise PermanentError(Reason.REFUSED, f"{permit.path!r}: this card was opened for reading only")
+        command: Command = {
+            "do": "unlink",
+            "path": _packed(permit.path),
+            "length": permit.length_bytes,
+            "mtime_ns": self._read.pop(permit.path, None),
+            "sha256": permit.sha256,
+        }
+        await self._ask(command)
+
+    async def close(self) -> None:
+        """Let go of the card, in the middle of a command too. Never raises, even when the camera is gone."""
+        if self._closed:
+            return
+        self._closed = True
+        self._copier.kill()
+        async with self._turn:  # a command that was under way must have let go of the descriptors
+            await self._copier.end()
+            for descriptor in self._descriptors:
+                with suppress(OSError):
+                    os.close(descriptor)
+
+    async def _ask(self, command: Command, *, hear: Callable[[Sign], None] | None = None, part: str = "") -> Done:
+        async with self._turn:
+            if self._closed:
+                raise CameraGoneError("the card was closed")
+            try:
+                answer = await self._copier.ask(command, hear=hear or _unheard)
+            except CopierLostError as error:
+                await self._sweep(part)
+                raise self._lost(command, error) from error
+            except BaseException:
+                await self._sweep(part)
+                raise
+        match answer:
+            case Done():
+                return answer
+            case Failed():
+                raise _error_of(answer)
+
+    def _lost(self, command: Command, error: CopierLostError) -> DockdError:
+        if self._closed:
+            return CameraGoneError("the card was closed")
+        return TransientError(Reason.DISK if error.on_disk else Reason.USB, f"{command['do']}: {error}")
+
+    async def _sweep(self, part: str) -> None:
+        """Remove what a copier that was killed could not."""
+        if part:
+            with suppress(OSError):
+                await asyncio.to_thread(os.unlink, part, dir_fd=self._spool)
+
+
+def _packed(path: bytes) -> str:
+    return base64.b64encode(path).decode("ascii")
+
+
+def _unheard(sign: Sign) -> None:
+    """Take note of no sign."""
+
+
+def _error_of(failed: Failed) -> DockdError:
+    if failed.code == "gone":
+        return CameraGoneError(failed.say)
+    if failed.code == "listing":
+        return ListingError(Reason.LISTING, failed.say)
+    permanent = _PERMANENT.get(failed.code)
+    if permanent is not None:
+        return PermanentError(permanent, failed.say)
+    return TransientError(_TRANSIENT.get(failed.code, Reason.USB), failed.say)

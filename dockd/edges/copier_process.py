@@ -1,0 +1,238 @@
+"""One copier child: started when there is something to ask, watched while it works, killed when it is silent.
+
+Owns the child process and the line protocol of `dockd/copier.py`. Knows no cards and no clips.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+COPIER = Path(__file__).parent.parent / "copier.py"
+LINE_BYTES = 256 * 1024
+ENVIRONMENT = ("LD_LIBRARY_PATH",)
+"""What a child inherits: only what some builds of Python need to start at all."""
+
+Command = Mapping[str, str | int | None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a silent child is waited for.
+
+    `stall_s`: no sign of life while it works on the card. `disk_stall_s`: the same while it syncs the spool or reads
+    it back, which a slow disk may draw out. `kill_s`: from the kill to the end; a child that hangs in the kernel on a
+    dead device cannot die before the kernel lets it. `idle_s`: how long a child without work keeps its memory.
+    """
+
+    stall_s: float = 30.0
+    disk_stall_s: float = 120.0
+    kill_s: float = 2.0
+    idle_s: float = 5.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class At:
+    """Bytes of a file done so far."""
+
+    done_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OnDisk:
+    """The child is busy with the spool: what it waits for now is not the card."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Some files of a listing: path, length in bytes, mtime in nanoseconds."""
+
+    files: tuple[tuple[str, int, int], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """The command is done; what a command does not tell is empty."""
+
+    clip_id: str = ""
+    sha256: str = ""
+    length_bytes: int = 0
+    mtime_ns: int = 0
+    uncached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failed:
+    """The command could not be done; the child is well."""
+
+    code: str
+    say: str
+
+
+Sign = At | OnDisk | Found
+Answer = Done | Failed
+
+
+class CopierLostError(Exception):
+    """The child hung, died or made no sense, and is gone now; `on_disk` says that the spool kept it waiting."""
+
+    def __init__(self, message: str, *, on_disk: bool) -> None:
+        """Keep what it was busy with."""
+        super().__init__(message)
+        self.on_disk = on_disk
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Child:
+    """A running copier and its two pipes."""
+
+    process: asyncio.subprocess.Process
+    commands: asyncio.StreamWriter
+    answers: asyncio.StreamReader
+
+
+class CopierProcess:
+    """A copier for one card, by descriptors: started when there is work, and ended when there is none for a while."""
+
+    def __init__(self, *, card: int, spool: int, patience: Patience, abandoned: Callable[[int], None]) -> None:
+        """Start nothing yet. `abandoned` is told the process id of a child that outlived its kill."""
+        self._descriptors = (card, spool)
+        self._patience = patience
+        self._abandoned = abandoned
+        self._child: _Child | None = None
+        self._rest: asyncio.TimerHandle | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The process id of the child, None while there is none."""
+        return self._child.process.pid if self._child else None
+
+    async def ask(self, command: Command, *, hear: Callable[[Sign], None]) -> Answer:
+        """Have one command done, and be told how it goes; one at a time. A cancelled call ends the child.
+
+        Raises:
+            CopierLostError: no answer came.
+
+        """
+        try:
+            answer = await self._converse(command, hear)
+        except BaseException:
+            # Whatever it was doing, nobody wants it any more: it must not go on.
+            await self.end()
+            raise
+        self._rest = asyncio.get_running_loop().call_later(self._patience.idle_s, self._dismiss)
+        return answer
+
+    def kill(self) -> None:
+        """Have the child die; whoever awaits its answer then sees to its end."""
+        if self._child:
+            with suppress(ProcessLookupError):
+                self._child.process.kill()
+
+    async def end(self) -> None:
+        """Kill the child, and see it end or abandon it."""
+        self._stay()
+        self.kill()
+        child, self._child = self._child, None
+        if child is None:
+            return
+        try:
+            async with asyncio.timeout(self._patience.kill_s):
+                await child.process.communicate()
+        except TimeoutError:
+            child.commands.close()
+            self._abandoned(child.process.pid)
+
+    def _dismiss(self) -> None:
+        """Let an idle child go: it ends when its stdin does."""
+        if self._child:
+            self._child.commands.close()
+
+    def _stay(self) -> None:
+        if self._rest:
+            self._rest.cancel()
+            self._rest = None
+
+    async def _converse(self, command: Command, hear: Callable[[Sign], None]) -> Answer:
+        limit_s, on_disk = self._patience.stall_s, False
+        try:
+            async with asyncio.timeout(limit_s):
+                child = await self._started()
+                child.commands.write(json.dumps(command).encode("ascii") + b"\n")
+                await child.commands.drain()
+            while True:
+                async with asyncio.timeout(limit_s):
+                    line = await child.answers.readline()
+                message = _parse(line)
+                if isinstance(message, Done | Failed):
+                    return message
+                on_disk = isinstance(message, OnDisk)
+                limit_s = self._patience.disk_stall_s if on_disk else self._patience.stall_s
+                hear(message)
+        except TimeoutError as error:
+            raise CopierLostError(f"no sign of life from the copier for {limit_s:g} s", on_disk=on_disk) from error
+        except (OSError, ValueError) as error:
+            raise CopierLostError(f"the copier was lost: {error}", on_disk=on_disk) from error
+
+    async def _started(self) -> _Child:
+        self._stay()
+        if self._child and self._child.commands.is_closing():
+            await self.end()
+        if self._child is None:
+            self._child = await self._start()
+        return self._child
+
+    async def _start(self) -> _Child:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-I", "-S", "-E", "-X", "utf8"),
+            str(COPIER),
+            *map(str, self._descriptors),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=self._descriptors,
+            env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
+            limit=LINE_BYTES,
+        )
+        if process.stdin is None or process.stdout is None:
+            raise OSError("it was started without pipes")
+        return _Child(process=process, commands=process.stdin, answers=process.stdout)
+
+
+def _parse(line: bytes) -> Sign | Answer:
+    """Read one line of a child.
+
+    Raises:
+        ValueError: it is cut short, or none that a copier writes.
+
+    """
+    if not line.endswith(b"\n"):
+        raise ValueError("it died")
+    match json.loads(line):
+        case {"at": int(done)}:
+            return At(done_bytes=done)
+        case {"on": "disk"}:
+            return OnDisk()
+        case {"files": [*files]}:
+            return Found(files=tuple((str(path), int(length), int(mtime_ns)) for path, length, mtime_ns in files))
+        case {"error": str(code), "say": str(say)}:
+            return Failed(code=code, say=say)
+        case {"done": {**told}}:
+            return _parse_done(told)
+        case _:  # whatever another process sends: no closed union
+            raise ValueError(f"it said {line!r:.200}")
+
+
+def _parse_done(told: Mapping[object, object]) -> Done:
+    match told:
+        case {"clip_id": str(clip_id), "sha256": str(sha256), "length": int(length)}:
+            return Done(clip_id=clip_id, sha256=sha256, length_bytes=length)
+        case {"sha256": str(sha256), "length": int(length), "mtime_ns": int(mtime_ns), "uncached": bool(uncached)}:
+            return Done(sha256=sha256, length_bytes=length, mtime_ns=mtime_ns, uncached=uncached)
+        case _:
+            return Done()
