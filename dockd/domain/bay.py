@@ -210,9 +210,7 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
 _OCCUPIED = frozenset({_P.SETTLING, _P.OFFLOADING, _P.READY, _P.FAULT})
 
 
-def step(
-    bay: Bay, event: BayEvent
-) -> tuple[Bay, tuple[Effect, ...]]:
+def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:  # noqa: C901, PLR0911 - one arm an event
     """Take an event: the bay as it is then, and what to do, in order.
 
     Raises:
