@@ -1,6 +1,7 @@
 """What tests of the reference store share: clips made by hand, a tus client of few lines, the store as a process."""
 
 import base64
+import io
 import os
 import select
 import signal
@@ -117,6 +118,8 @@ class Tus:
         sent = {"Tus-Resumable": "1.0.0", **self._authorization, **(headers or {})}
         if body is None and method in {"POST", "PATCH"}:
             body = b""
+        if isinstance(body, bytes):
+            body = io.BytesIO(body)  # large bytes as such would be sent in one piece
         async with self._session.request(
             method, url, headers=sent, data=body, skip_auto_headers=("Content-Type",), allow_redirects=False
         ) as response:
