@@ -187,7 +187,7 @@ class Simulate(Table, frozen=True, kw_only=True):
     """The cameras of `dockd run --simulate`; without that option the table has no effect."""
 
     cameras: Annotated[int, Meta(ge=1, le=34)] = 4
-    """How many simulated cameras there are; more of them than bays take turns. The default shows several at work at once."""
+    """How many simulated cameras there are; more of them than bays take turns. The default shows several at work."""
 
     seed: Annotated[int, Meta(ge=0, le=2**32 - 1)] = 1
     """What decides the dockings and the clips: the same seed gives the same shift. Any default would do."""

@@ -17,11 +17,11 @@ from dockd.domain.model import Timestamp
 
 UNKNOWN_MS = -1
 
-_LIBC = ctypes.CDLL(None, use_errno=True)
+LIBC = ctypes.CDLL(None, use_errno=True)
 _STA_UNSYNC = 0x40  # Source: adjtimex(2), <sys/timex.h>
 
 
-class _Timex(ctypes.Structure):
+class Timex(ctypes.Structure):
     """The kernel's struct timex. Source: adjtimex(2); the reserved end is what <sys/timex.h> leaves room for."""
 
     _fields_ = (
@@ -51,17 +51,23 @@ class Discipline:
     maxerror_us: int
 
 
-def kernel_discipline() -> Discipline:
-    """Ask the kernel how well its clock is kept; changes nothing.
+def ask_kernel() -> Timex:
+    """Read the kernel's struct timex; changes nothing.
 
     Raises:
         OSError: the call is not allowed here, as under systemd's ProtectClock=.
 
     """
-    timex = _Timex(modes=0)
-    if _LIBC.adjtimex(ctypes.byref(timex)) < 0:
+    timex = Timex(modes=0)
+    if LIBC.adjtimex(ctypes.byref(timex)) < 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number))
+    return timex
+
+
+def kernel_discipline() -> Discipline:
+    """Ask the kernel how well its clock is kept. Raises as `ask_kernel` does."""
+    timex = ask_kernel()
     return Discipline(synchronised=not timex.status & _STA_UNSYNC, maxerror_us=timex.maxerror)
 
 

@@ -22,7 +22,7 @@ KEY_BYTES = 32
 MOST_FILE_BYTES = 64 * 1024
 
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", re.DOTALL)
-_SMALL_ORDER = frozenset(
+SMALL_ORDER = frozenset(
     bytes.fromhex(point)
     for point in (
         "0000000000000000000000000000000000000000000000000000000000000000",
@@ -136,7 +136,7 @@ def _of_pem(pem: str, path: str) -> bytes | Problem:
 
 
 def _strong(raw: bytes, path: str) -> bytes | Problem:
-    if raw[:-1] + bytes([raw[-1] & 0x7F]) not in _SMALL_ORDER:
+    if raw[:-1] + bytes([raw[-1] & 0x7F]) not in SMALL_ORDER:
         return raw
     expected = "the key of a store: under this one anybody can sign anything"
     return Problem(path=path, value=f"{PREFIX}{b64url(raw)}", expected=expected)

@@ -54,13 +54,7 @@ class JsonLines(logging.Formatter):
 
 
 def _for_people(form: LogForm, stream: TextIO) -> bool:
-    match form:
-        case LogForm.TEXT:
-            return True
-        case LogForm.JSON:
-            return False
-        case LogForm.AUTO:
-            return stream.isatty()
+    return form is LogForm.TEXT or (form is LogForm.AUTO and stream.isatty())
 
 
 def _utc(record: logging.LogRecord) -> str:
