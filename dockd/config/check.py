@@ -29,12 +29,12 @@ from dockd.config.wording import MISSING, Finding, Path, listed, meant, shown
 Rule = Callable[[Any], str | None]
 """Gives the expectation that a value of the right type does not meet. Takes what its field's type has let through."""
 
-_UNITS = {"_s_per_gib": "seconds a GiB", "_bytes_s": "bytes a second", "_bytes": "bytes", "_s": "seconds"}
+_UNITS = {"_bytes_s": "bytes a second", "_bytes": "bytes", "_s": "seconds"}
 _LITERALS = {"token": "token_file", "password": "token_file", "key": "key_file"}
 
 
 def tables() -> Mapping[str, StructType]:
-    """Give the tables by name, `bays` for one of them."""
+    """Give the type of each table by its name; under `bays` that of one bay."""
     root = type_info(Config)
     fields = root.fields if isinstance(root, StructType) else ()
     kinds = ((field.name, field.type) for field in fields)
