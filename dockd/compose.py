@@ -8,21 +8,28 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from dockd.app.policy import Policy
 from dockd.app.ports import CameraFeed, Cards, Lamps
 from dockd.app.station import Ports, Station
 from dockd.config import Config, Erase, Verify
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import BayId, Clip, VolumeId
+from dockd.domain.model import BayId, Clip, ClipKey
 from dockd.domain.receipt import ReceiptError
 from dockd.edges.card import FolderCards
 from dockd.edges.clock import SystemChance, SystemClock
+from dockd.edges.copier_process import Patience
 from dockd.edges.folder import volume_of
 from dockd.edges.keys import PinnedKeys
-from dockd.edges.ledger import StationLedger, open_ledger, views
-from dockd.edges.spool import FolderSpool
-from dockd.edges.tus_http import TusHttp, WireOptions
+from dockd.edges.ledger import views
+from dockd.edges.ledger.ledger import StationLedger
+from dockd.edges.ledger.start import open_ledger
+from dockd.edges.logs import set_up
+from dockd.edges.spool import DiskSpool
+from dockd.edges.tus_http import TusWire, WireOptions
+
+PAGE = 500
 
 __all__ = [
     "NoLamps",
@@ -69,10 +76,16 @@ class Running:
     ledger: StationLedger
     keys: PinnedKeys
 
-    async def clips_of_bay(self, bay: BayId) -> tuple[Clip, ...]:
-        """Give every clip of the camera that is docked in a bay."""
-        docking = self.station.docking(bay)
-        return () if docking is None else await self.ledger.query(views.clips(docking=docking))
+    async def clips_of_bay(self, bay: BayId) -> AsyncIterator[Clip]:
+        """Give every clip of the camera that is docked in a bay, a page at a time."""
+        docking, after = self.station.docking(bay), ClipKey(0)
+        while docking is not None:
+            page = await self.ledger.query(views.clips(docking=docking, after=after, limit=PAGE))
+            for clip in page:
+                yield clip
+            if len(page) < PAGE:
+                return
+            after = page[-1].key
 
     def is_proven(self, clip: Clip) -> bool:
         """Say whether a clip's receipt is one that the pinned keys stand for."""
@@ -96,11 +109,11 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
     async with AsyncExitStack() as opened:
         ledger = await open_ledger(plan.state_dir, station=plan.policy.station, now=clock.now)
         opened.push_async_callback(ledger.close)
-        spool = await FolderSpool.open(plan.state_dir / "spool")
-        opened.callback(spool.close)
-        wire = TusHttp(plan.wire)
+        folder = plan.state_dir / "spool"
+        spool = await DiskSpool.open(folder)
+        wire = TusWire(plan.wire)
         opened.push_async_callback(wire.close)
-        cards: Cards = FolderCards(spool_dir=plan.state_dir / "spool", stall_s=plan.stall_s)
+        cards: Cards = FolderCards(folder, erase=plan.policy.erase, patience=Patience(stall_s=plan.stall_s))
         ports = Ports(
             feed=plan.feed,
             cards=plan.pace(cards) if plan.pace else cards,
@@ -119,6 +132,11 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
                 yield Running(station=station, ledger=ledger, keys=plan.keys)
             finally:
                 work.cancel()
+
+
+def log_to(config: Config, stream: TextIO) -> None:
+    """Write the log as the configuration says."""
+    set_up(config.log, stream=stream)
 
 
 def pinned_keys(texts: Sequence[str], *, setting: str) -> PinnedKeys:

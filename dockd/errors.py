@@ -7,7 +7,8 @@ DockdError
 ├── ListingError        a card could not be listed completely; carries a Reason
 ├── InvariantError      the ledger or the code contradicts itself: stop, lose nothing
 │   └── StaleMoveError  a conditional move hit no row: somebody else moved the clip first
-├── StartRefusedError   the state folder is not fit to be worked on (newer, broken, or in use)
+├── StartRefusedError   the state folder is not fit to be worked on (newer, broken, of another station)
+│   └── InUseError      another process works on it
 └── ConfigError         every wrong setting at once
 
 Only adapters classify; only `domain.schedule` decides when to try again.
@@ -88,6 +89,10 @@ class StaleMoveError(InvariantError):
 
 class StartRefusedError(DockdError):
     """The state folder must not be worked on; the message says why and what to do."""
+
+
+class InUseError(StartRefusedError):
+    """Another process has the state folder: stop that one, or come back later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

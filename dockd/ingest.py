@@ -144,7 +144,7 @@ async def _ingest(settings: Settings) -> int:
             loop.add_signal_handler(number, stop.set)
         with _reporting(as_json=settings.as_json) as report:
             code = await _watch(run_, settings, stop, report)
-        clips = await run_.clips_of_bay(BAY)
+        clips = [clip async for clip in run_.clips_of_bay(BAY)]
         view = await run_.station.view()
         await run_.station.undock_all()
     broke = view.bays[0].detail
@@ -303,7 +303,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
     try:
         keys = pinned_keys(arguments.store_key, setting="--store-key")
     except ConfigError as error:
-        problems.extend(error.problems)
+        raise ConfigError([*problems, *error.problems]) from error
     if problems:
         raise ConfigError(problems)
     wanted = Assurance.SIGNED if arguments.store_key else Assurance.ACCEPTED

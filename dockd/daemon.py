@@ -1,0 +1,84 @@
+"""`dockd run`: the daemon, from its configuration to a clean end.
+
+Owns start, the socket, systemd's watchdog and stop. What a station does is the app's.
+"""
+
+import argparse
+import asyncio
+import grp
+import logging
+import os
+import signal
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+from dockd.compose import control_socket, log_to, running, simulated_plan, systemd_of
+from dockd.config import Config, check_files, load
+from dockd.errors import ConfigError
+
+EX_OK, EX_UNAVAILABLE = 0, 69
+LOOK_S = 5.0
+
+_log = logging.getLogger(__name__)
+
+
+def check_config(arguments: argparse.Namespace) -> int:
+    """Show every wrong setting. Raises ConfigError with all of them; 0 where there is none."""
+    _load(arguments.config)
+    sys.stdout.write(f"{arguments.config}: nothing wrong\n")
+    return EX_OK
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT."""
+    if arguments.check_config:
+        return check_config(arguments)
+    config = _load(arguments.config)
+    if not arguments.simulate:
+        sys.stderr.write(
+            "dockd run: this version reads no hardware bays: run it with --simulate, or bring cards in by dockd ingest\n"
+        )
+        return EX_UNAVAILABLE
+    log_to(config, sys.stderr)
+    asyncio.run(_run(config))
+    return EX_OK
+
+
+def _load(path: Path) -> Config:
+    config = load(path)
+    problems = check_files(config)
+    if problems:
+        raise ConfigError(problems)
+    return config
+
+
+async def _run(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    systemd = systemd_of(os.environ, pid=os.getpid())
+    async with running(simulated_plan(config)) as station, control_socket(config, station, group=_group(config)):
+        systemd.ready()
+        _log.info("station %s: %d bays, store %s", config.station.id, len(config.bays), config.store.url)
+        every_s = min(LOOK_S, (systemd.watchdog_s or LOOK_S) / 2)
+        while not stop.is_set():
+            # Through the ledger and back: a loop or a writer that hangs feeds no watchdog.
+            view = await station.station.view()
+            systemd.alive()
+            systemd.status(f"{sum(bay.camera is not None for bay in view.bays)} of {len(view.bays)} bays in use")
+            with suppress(TimeoutError):
+                async with asyncio.timeout(every_s):
+                    await stop.wait()
+        systemd.stopping()
+
+
+def _group(config: Config) -> str | None:
+    """Give the group of the socket, or None where this machine has no such group: then only dockd's user may ask."""
+    try:
+        grp.getgrnam(config.control.group)
+    except KeyError:
+        _log.warning("group %s: not on this machine; the socket is for this user only", config.control.group)
+        return None
+    return config.control.group

@@ -1,0 +1,76 @@
+"""dockctl's end of the local socket, with the standard library alone: it has to answer at once.
+
+Owns the connection and what its failures mean.
+"""
+
+import http.client
+import json
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import cast
+from urllib.parse import urlencode
+
+from dockd.edges.control.documents import Document
+from dockd.errors import DockdError
+
+DEADLINE_S = 5.0
+VERIFY_DEADLINE_S = 600.0
+
+
+class DaemonDownError(DockdError):
+    """Nobody answers on the socket."""
+
+
+class ForbiddenError(DockdError):
+    """The socket is there, and not for us."""
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    """HTTP over a unix socket."""
+
+    def __init__(self, path: Path, *, deadline_s: float) -> None:
+        super().__init__("localhost", timeout=deadline_s)
+        self._path = path
+
+    def connect(self) -> None:
+        """Connect to the socket file instead of a host."""
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._path))
+
+
+def ask(path: Path, question: str, parameters: Mapping[str, str | int | None] | None = None) -> Document:
+    """Ask the daemon one question, such as `status`, and give its answer.
+
+    Raises:
+        DaemonDownError: no socket, or nobody behind it.
+        ForbiddenError: the socket is for another group.
+        DockdError: the daemon refused the question, in its own words.
+
+    """
+    given = {name: value for name, value in (parameters or {}).items() if value is not None}
+    deadline_s = VERIFY_DEADLINE_S if question == "verify" else DEADLINE_S
+    connection = _UnixConnection(path, deadline_s=deadline_s)
+    try:
+        connection.request("GET", f"/v1/{question}?{urlencode(given)}")
+        response = connection.getresponse()
+        body = response.read()
+    except PermissionError as error:
+        raise ForbiddenError(f"{path}: you may not use it, expected a member of its group") from error
+    except (OSError, http.client.HTTPException) as error:
+        raise DaemonDownError(f"{path}: {error}: expected a running dockd there") from error
+    finally:
+        connection.close()
+    if response.status != http.client.OK:
+        raise DockdError(body.decode("utf-8", "replace"))
+    return cast("Document", json.loads(body))
+
+
+def pages(path: Path, question: str, parameters: Mapping[str, str | int | None]) -> Iterator[Document]:
+    """Ask for every row of a list, a page at a time."""
+    after: int | None = 0
+    while after is not None:
+        page = ask(path, question, {**parameters, "after": after})
+        yield from cast("list[Document]", page[question])
+        after = cast("int | None", page["next"])

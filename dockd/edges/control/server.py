@@ -1,0 +1,137 @@
+"""The daemon's end of the local socket: answers questions over HTTP, changes nothing.
+
+Owns aiohttp on a unix socket, its permissions and its routes. There is no route that erases, releases or weakens
+anything (I15): it only reads.
+"""
+
+import grp
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from dockd.app.view import StationView
+from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState
+from dockd.edges.control.documents import (
+    Document,
+    bay_document,
+    clip_document,
+    listed,
+    receipt_document,
+    status_document,
+)
+from dockd.edges.ledger import views
+from dockd.edges.ledger.ledger import StationLedger
+
+MOST_ROWS = 1000
+SOCKET_MODE = 0o660
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What the socket can be asked: the station's view, its ledger, and a check of everything stored."""
+
+    view: Callable[[], Awaitable[StationView]]
+    ledger: StationLedger
+    verify: Callable[[], Awaitable[Document]]
+
+
+@asynccontextmanager
+async def serving(desk: Desk, *, socket: Path, group: str | None) -> AsyncIterator[None]:
+    """Answer on a unix socket that its group may use, for as long as the block runs.
+
+    A socket file left by a dead daemon is replaced: the lock on the state folder says that no other one lives.
+    """
+    app = web.Application()
+    app.add_routes(_routes(desk))
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+    await runner.setup()
+    try:
+        socket.parent.mkdir(parents=True, exist_ok=True)
+        socket.unlink(missing_ok=True)
+        # Nobody may connect between bind and chmod.
+        before = os.umask(0o177)
+        try:
+            await web.UnixSite(runner, socket).start()
+        finally:
+            os.umask(before)
+        if group is not None:
+            os.chown(socket, -1, grp.getgrnam(group).gr_gid)
+        socket.chmod(SOCKET_MODE)
+        yield
+    finally:
+        await runner.cleanup()
+        socket.unlink(missing_ok=True)
+
+
+def _routes(desk: Desk) -> list[web.RouteDef]:
+    async def status(_: web.Request) -> web.Response:
+        return web.json_response(status_document(await desk.view()))
+
+    async def bays(_: web.Request) -> web.Response:
+        view = await desk.view()
+        return web.json_response(listed([bay_document(bay) for bay in view.bays], name="bays", after=None))
+
+    async def clips(request: web.Request) -> web.Response:
+        return web.json_response(await _clips(desk.ledger, request))
+
+    async def receipts(request: web.Request) -> web.Response:
+        return web.json_response(await _receipts(desk.ledger, request))
+
+    async def verify(_: web.Request) -> web.Response:
+        return web.json_response(await desk.verify())
+
+    return [
+        web.get("/v1/status", status),
+        web.get("/v1/bays", bays),
+        web.get("/v1/clips", clips),
+        web.get("/v1/receipts", receipts),
+        web.get("/v1/verify", verify),
+    ]
+
+
+async def _clips(ledger: StationLedger, request: web.Request) -> Document:
+    state = request.query.get("in")
+    if state is not None and state not in set(ClipState):
+        raise _wrong("in", state, f"one of {', '.join(ClipState)}")
+    serial = request.query.get("camera")
+    limit = _count(request, "limit", MOST_ROWS)
+    rows = await ledger.query(
+        views.clips(
+            state=None if state is None else ClipState(state),
+            serial=None if serial is None else CameraSerial(serial),
+            after=ClipKey(_count(request, "after", 0)),
+            limit=limit,
+        )
+    )
+    return listed(
+        [clip_document(clip) for clip in rows], name="clips", after=rows[-1].key if len(rows) == limit else None
+    )
+
+
+async def _receipts(ledger: StationLedger, request: web.Request) -> Document:
+    clip_id = request.query.get("clip_id")
+    limit = _count(request, "limit", MOST_ROWS)
+    rows = await ledger.query(
+        views.receipts(
+            clip_id=None if clip_id is None else ClipId(clip_id),
+            after=ClipKey(_count(request, "after", 0)),
+            limit=limit,
+        )
+    )
+    after = rows[-1].clip if len(rows) == limit else None
+    return listed([receipt_document(row) for row in rows], name="receipts", after=after)
+
+
+def _count(request: web.Request, name: str, default: int) -> int:
+    text = request.query.get(name, str(default))
+    if not (text.isascii() and text.isdigit()):
+        raise _wrong(name, text, "a whole number")
+    return min(int(text), MOST_ROWS) if name == "limit" else int(text)
+
+
+def _wrong(name: str, value: str, expected: str) -> web.HTTPBadRequest:
+    return web.HTTPBadRequest(text=f"{name}: {value!r}: expected {expected}")
