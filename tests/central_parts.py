@@ -16,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import aiohttp
 import jwt
@@ -112,9 +113,9 @@ class Tus:
     async def ask(
         self, method: str, path: str, *, headers: Mapping[str, str] | None = None, body: object = None
     ) -> Answer:
-        """Send one request as it is given."""
+        """Send one request as it is given; of a URL the path counts, so that one survives the store's restart."""
         assert self._session is not None
-        url = path if path.startswith("http") else self.base + path
+        url = self.base + urlsplit(path)._replace(scheme="", netloc="").geturl()
         sent = {"Tus-Resumable": "1.0.0", **self._authorization, **(headers or {})}
         if body is None and method in {"POST", "PATCH"}:
             body = b""

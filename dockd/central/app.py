@@ -3,6 +3,7 @@
 Owns nothing but the wiring of handlers and the form of errors: short text, with the status that tus means.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
@@ -19,7 +20,7 @@ _log = logging.getLogger(__name__)
 _REASONS = {CHECKSUM_MISMATCH: "Checksum Mismatch"}
 _UNAUTHORISED = 401
 _WRONG_VERSION = 412
-_STALLED = 408
+_LINGER_S = 2.0
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -34,18 +35,35 @@ def make_app(*, uploading: Uploading, reading: Reading) -> web.Application:
 
 @web.middleware
 async def answer_refusals(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Turn a refusal into its answer."""
+    """Turn a refusal into its answer, and let a body that nobody wants run out after it."""
     try:
-        return await handler(request)
+        response = await handler(request)
     except RefusedError as refusal:
-        return _answer(request, refusal)
+        response = _answer(request, refusal)
     except (DeclarationError, HeaderError) as error:
-        return _answer(request, RefusedError(400, str(error)))
+        response = _answer(request, RefusedError(400, str(error)))
+    if request.can_read_body and not request.content.at_eof():
+        await _answer_in_mid_body(request, response)
+    return response
 
 
 async def _say_version(request: web.Request, response: web.StreamResponse) -> None:
     if request.path.startswith(FILES.rstrip("/")):
         response.headers[headers.TUS_RESUMABLE] = headers.TUS_VERSION
+
+
+async def _answer_in_mid_body(request: web.Request, response: web.StreamResponse) -> None:
+    # Closing while the client still sends makes its kernel throw the answer away: read on for a moment. Not aiohttp's
+    # own lingering, which outlives a connection that is lost meanwhile.
+    response.force_close()
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            await response.prepare(request)
+            await response.write_eof()
+            while await request.content.readany():
+                pass
+    except (TimeoutError, ConnectionError, web.RequestPayloadError):
+        return  # it has had its moment, or it is gone
 
 
 def _answer(request: web.Request, refusal: RefusedError) -> web.Response:
@@ -59,6 +77,4 @@ def _answer(request: web.Request, refusal: RefusedError) -> web.Response:
         response.headers[hdrs.WWW_AUTHENTICATE] = 'Bearer realm="dockd central"'
     if refusal.status == _WRONG_VERSION:
         response.headers[headers.TUS_VERSIONS] = headers.TUS_VERSION
-    if refusal.status == _STALLED:
-        response.force_close()
     return response

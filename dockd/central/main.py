@@ -48,8 +48,6 @@ _EX_CONFIG = 78
 _SHUTDOWN_S = 2.0
 _READ_BYTES = 128 * 1024
 """What aiohttp may hold of a body before it stops reading from the socket: twice this."""
-_LINGER_S = 2.0
-"""How long a refused body is still read, so that the answer arrives instead of a reset."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +231,7 @@ async def _listening(options: CentralOptions, parts: _Parts, store: Store) -> As
         access_log=None,
         auto_decompress=False,  # the bytes on the wire are the bytes declared
         keepalive_timeout=options.stall_s,  # also ends a connection whose request line or headers do not come
-        lingering_time=_LINGER_S,
+        lingering_time=0.0,  # `app` does it
         read_bufsize=_READ_BYTES,
         shutdown_timeout=_SHUTDOWN_S,
     )

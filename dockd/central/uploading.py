@@ -69,7 +69,7 @@ class Uploading:
         if status.offset_bytes == 0 and (has_body or length_bytes == 0) and status.upload.receipt is None:
             upload_id = status.upload.id
             status = await self._receive(request, upload_id, permit=self._permit(request), offset_bytes=0, leaf=leaf)
-        told = _told(status) | {headers.LOCATION: FILES + status.upload.id}
+        told = _told(status) | {headers.LOCATION: str(request.url.with_path(FILES + status.upload.id).with_query(None))}
         return web.Response(status=201, headers=told)
 
     async def head(self, request: web.Request) -> web.Response:
