@@ -8,11 +8,14 @@ import json
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from dockd.edges.control.client import DaemonDownError, ForbiddenError, ask, pages
-from dockd.edges.control.documents import Document, Json
+from dockd.edges.control.shape import Document
 from dockd.errors import ConfigError, DockdError, StartRefusedError
+
+if TYPE_CHECKING:
+    from dockd.edges.control.shape import Json
 
 EX_OK, EX_FAILED = 0, 1
 EX_NOINPUT, EX_UNAVAILABLE, EX_NOPERM, EX_CONFIG = 66, 69, 77, 78

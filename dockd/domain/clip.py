@@ -182,8 +182,10 @@ def _implied(clip: Clip, move: Move) -> Clip:
             return replace(clip, spooled=False)
         case Move.SPOOL_LOST | Move.RECOPY:
             return replace(clip, spooled=False, verified_in=None, url=None, assurance=Assurance.NONE)
-        case Move.STORE_LOST | Move.RESUMED:
+        case Move.STORE_LOST:
             return replace(clip, url=None, assurance=Assurance.NONE)
+        case Move.RESUMED:
+            return replace(clip, verified_in=None, url=None, assurance=Assurance.NONE)
         case _:
             return clip
 

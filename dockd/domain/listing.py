@@ -150,8 +150,10 @@ def _grew(clip: Clip, file: ListedFile, *, docking: DockingId) -> KnownMove:
 def _redocked(clip: Clip, file: ListedFile, *, docking: DockingId) -> KnownMove:
     change = Change(docking=docking, urgent=clip.urgent or file.urgent)
     if clip.state is ClipState.HELD:
-        # Docking a camera again is how people retry: copy it once more.
-        return KnownMove(clip=clip.key, move=Move.RECOPY, change=change)
+        # Docking a camera again is how people retry. A verified copy is never given up for it: the camera may have
+        # grown worse since, and what it gives now is held against the copy like any other candidate.
+        move = Move.RESUMED if clip.spooled and clip.sha256 is not None else Move.RECOPY
+        return KnownMove(clip=clip.key, move=move, change=change)
     return KnownMove(clip=clip.key, move=Move.REDOCKED, change=change)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import cast
 from urllib.parse import urlencode
 
-from dockd.edges.control.documents import Document
+from dockd.edges.control.shape import Document
 from dockd.errors import DockdError
 
 DEADLINE_S = 5.0

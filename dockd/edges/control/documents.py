@@ -1,4 +1,4 @@
-"""The station's state as JSON documents: the one form that the socket, dockctl and its offline reading share.
+"""What the ledger holds, as JSON documents: the one form that the socket and the offline reading share.
 
 Owns names and units on that wire. Names of files are shown escaped: they are data that a camera chose.
 """
@@ -6,14 +6,10 @@ Owns names and units on that wire. Names of files are shown escaped: they are da
 import base64
 from collections.abc import Sequence
 
-from dockd.app.view import BayView, StationView
-from dockd.domain.bay import Tally, Work
-from dockd.domain.lamps import PATTERNS
+from dockd.domain.bay import Tally
 from dockd.domain.model import Clip, ClipState
+from dockd.edges.control.shape import Document
 from dockd.edges.ledger.rows import StoredReceipt
-
-Json = dict[str, "Json"] | list["Json"] | str | int | float | bool | None
-Document = dict[str, Json]
 
 
 def name_text(path: bytes) -> str:
@@ -65,63 +61,6 @@ def tally_document(tally: Tally) -> Document:
     }
 
 
-def bay_document(bay: BayView) -> Document:
-    """Show one bay, with the officer's two answers in words."""
-    pattern = PATTERNS[bay.lamp]
-    return {
-        "bay": bay.number,
-        "phase": bay.phase,
-        "lamp": bay.lamp.value,
-        "colour": pattern.colour.value,
-        "rhythm": pattern.rhythm,
-        "take": pattern.take,
-        "safe": pattern.safe,
-        "camera": bay.camera.serial if bay.camera else None,
-        "volume": bay.camera.volume if bay.camera else None,
-        "docking": bay.docking,
-        "work": _work(bay.work),
-        "charge_pct": bay.charge_pct,
-        "minutes": bay.minutes,
-        "reason": bay.reason.value if bay.reason else None,
-        "detail": bay.detail,
-    }
-
-
-def status_document(view: StationView) -> Document:
-    """Show the station on one screen."""
-    uplink = view.uplink
-    return {
-        "station": view.station,
-        "bays": len(view.bays),
-        "docked": sum(bay.camera is not None for bay in view.bays),
-        "faults": [bay.number for bay in view.bays if bay.reason is not None],
-        "spool_full": view.spool_full,
-        "backlog": tally_document(view.backlog),
-        "store": {
-            "reason": uplink.reason.value if uplink.reason else None,
-            "detail": uplink.detail,
-            "failures": uplink.failures,
-            "failing_s": round(uplink.failing_s, 1),
-            "sending": len(uplink.sending),
-            "verifying": uplink.verifying_files,
-            "overdue": uplink.overdue_files,
-        },
-    }
-
-
 def listed(documents: Sequence[Document], *, name: str, after: int | None) -> Document:
     """Give a page of documents, and the key to ask the next one with; None after the last."""
     return {name: list(documents), "next": after}
-
-
-def _work(work: Work) -> Document:
-    return {
-        "files": work.files,
-        "bytes": work.bytes_,
-        "left_files": work.left_files,
-        "left_bytes": work.left_bytes,
-        "unreceipted_files": work.unreceipted_files,
-        "receipted_files": work.receipted_files,
-        "erased_files": work.erased_files,
-        "held_files": work.held_files,
-    }

@@ -4,8 +4,10 @@ Owns aiohttp on a unix socket, its permissions and its routes. There is no route
 anything (I15): it only reads.
 """
 
+import asyncio
 import grp
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,14 +17,9 @@ from aiohttp import web
 
 from dockd.app.view import StationView
 from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState
-from dockd.edges.control.documents import (
-    Document,
-    bay_document,
-    clip_document,
-    listed,
-    receipt_document,
-    status_document,
-)
+from dockd.edges.control.documents import clip_document, listed, receipt_document
+from dockd.edges.control.live import bay_document, status_document
+from dockd.edges.control.shape import Document
 from dockd.edges.ledger import views
 from dockd.edges.ledger.ledger import StationLedger
 
@@ -40,7 +37,7 @@ class Desk:
 
 
 @asynccontextmanager
-async def serving(desk: Desk, *, socket: Path, group: str | None) -> AsyncIterator[None]:
+async def serving(desk: Desk, *, path: Path, group: str | None) -> AsyncIterator[None]:
     """Answer on a unix socket that its group may use, for as long as the block runs.
 
     A socket file left by a dead daemon is replaced: the lock on the state folder says that no other one lives.
@@ -50,21 +47,28 @@ async def serving(desk: Desk, *, socket: Path, group: str | None) -> AsyncIterat
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
-        socket.parent.mkdir(parents=True, exist_ok=True)
-        socket.unlink(missing_ok=True)
-        # Nobody may connect between bind and chmod.
-        before = os.umask(0o177)
-        try:
-            await web.UnixSite(runner, socket).start()
-        finally:
-            os.umask(before)
-        if group is not None:
-            os.chown(socket, -1, grp.getgrnam(group).gr_gid)
-        socket.chmod(SOCKET_MODE)
+        listener = await asyncio.to_thread(_bound, path, group)
+        await web.SockSite(runner, listener).start()
         yield
     finally:
         await runner.cleanup()
-        socket.unlink(missing_ok=True)
+        await asyncio.to_thread(path.unlink, missing_ok=True)
+
+
+def _bound(path: Path, group: str | None) -> socket.socket:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # Nobody may connect between bind and chmod.
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    if group is not None:
+        os.chown(path, -1, grp.getgrnam(group).gr_gid)
+    path.chmod(SOCKET_MODE)
+    return listener
 
 
 def _routes(desk: Desk) -> list[web.RouteDef]:

@@ -1,0 +1,67 @@
+"""A running station as JSON documents.
+
+Owns names and units on that wire, like `documents`; apart from it because a station at rest has no bays to show.
+"""
+
+from dockd.app.view import BayView, StationView
+from dockd.domain.bay import Work
+from dockd.domain.lamps import PATTERNS
+from dockd.edges.control.documents import tally_document
+from dockd.edges.control.shape import Document
+
+
+def bay_document(bay: BayView) -> Document:
+    """Show one bay, with the officer's two answers in words."""
+    pattern = PATTERNS[bay.lamp]
+    return {
+        "bay": bay.number,
+        "phase": bay.phase,
+        "lamp": bay.lamp.value,
+        "colour": pattern.colour.value,
+        "rhythm": pattern.rhythm,
+        "take": pattern.take,
+        "safe": pattern.safe,
+        "camera": bay.camera.serial if bay.camera else None,
+        "volume": bay.camera.volume if bay.camera else None,
+        "docking": bay.docking,
+        "work": _work(bay.work),
+        "charge_pct": bay.charge_pct,
+        "minutes": bay.minutes,
+        "reason": bay.reason.value if bay.reason else None,
+        "detail": bay.detail,
+    }
+
+
+def status_document(view: StationView) -> Document:
+    """Show the station on one screen."""
+    uplink = view.uplink
+    return {
+        "station": view.station,
+        "bays": len(view.bays),
+        "docked": sum(bay.camera is not None for bay in view.bays),
+        "faults": [bay.number for bay in view.bays if bay.reason is not None],
+        "spool_full": view.spool_full,
+        "backlog": tally_document(view.backlog),
+        "store": {
+            "reason": uplink.reason.value if uplink.reason else None,
+            "detail": uplink.detail,
+            "failures": uplink.failures,
+            "failing_s": round(uplink.failing_s, 1),
+            "sending": len(uplink.sending),
+            "verifying": uplink.verifying_files,
+            "overdue": uplink.overdue_files,
+        },
+    }
+
+
+def _work(work: Work) -> Document:
+    return {
+        "files": work.files,
+        "bytes": work.bytes_,
+        "left_files": work.left_files,
+        "left_bytes": work.left_bytes,
+        "unreceipted_files": work.unreceipted_files,
+        "receipted_files": work.receipted_files,
+        "erased_files": work.erased_files,
+        "held_files": work.held_files,
+    }
