@@ -117,7 +117,9 @@ class LedgerCore:
         }
         self.note("listed", actor="offload", time=time, docking=docking, facts=facts)
         for known_move in found.moves:
-            self._apply(known[known_move.clip], known_move.move, known_move.change, actor="offload", time=time)
+            self._apply(
+                known[known_move.clip], known_move.move, known_move.change, bay=place.bay, actor="offload", time=time
+            )
         for start in range(0, len(found.new), CHUNK_ROWS):
             self._insert(place, found.new[start : start + CHUNK_ROWS], time=time)
 
@@ -128,7 +130,10 @@ class LedgerCore:
             StaleMoveError: the move is not lawful from the state the clip is in now.
 
         """
-        return self._apply(self.clip(key), move, change, actor=actor, time=time)
+        before, bay = self._clip_and_bay(key)
+        if change.docking is not None:
+            bay = self.place(change.docking).bay
+        return self._apply(before, move, change, bay=bay, actor=actor, time=time)
 
     def supersede(self, key: ClipKey, file: ListedFile, *, docking: DockingId, time: Timestamp) -> Clip:
         """Part a clip from a file that proved to be another one; give the file's own new clip."""
@@ -188,14 +193,8 @@ class LedgerCore:
             InvariantError: there is none.
 
         """
-        row = self.connection.execute(
-            "SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
-            " WHERE c.key = ?",
-            (key,),
-        ).fetchone()
-        if row is None:
-            raise InvariantError(f"clip {key} is not in the ledger, expected a known clip")
-        return clip_of(row)
+        clip, _ = self._clip_and_bay(key)
+        return clip
 
     def place(self, docking: DockingId) -> Place:
         """Read a docking's bay and camera.
@@ -211,7 +210,17 @@ class LedgerCore:
             raise InvariantError(f"docking {docking} is not in the ledger, expected a known docking")
         return Place(docking=docking, bay=row[0], camera=camera_of(row[1:]))
 
-    def _apply(self, before: Clip, move: Move, change: Change, *, actor: str, time: Timestamp) -> Clip:
+    def _clip_and_bay(self, key: ClipKey) -> tuple[Clip, BayId]:
+        row = self.connection.execute(
+            "SELECT d.bay, f.serial, f.volume, f.model, f.firmware, c.* FROM clips c"
+            " JOIN dockings f ON f.key = c.found_in JOIN dockings d ON d.key = c.docking WHERE c.key = ?",
+            (key,),
+        ).fetchone()
+        if row is None:
+            raise InvariantError(f"clip {key} is not in the ledger, expected a known clip")
+        return clip_of(row[1:]), row[0]
+
+    def _apply(self, before: Clip, move: Move, change: Change, *, bay: BayId, actor: str, time: Timestamp) -> Clip:
         change = replace(change, detail=words(change.detail)) if change.detail else change
         try:
             after = advance(before, move, change)
@@ -219,13 +228,12 @@ class LedgerCore:
             raise
         except InvariantError as error:
             raise StaleMoveError(f"clip {before.key}: {error}") from error
-        place = self.place(after.docking)
         link = self._append(
             Entry(
                 time=time,
                 actor=actor,
                 cause=move.value,
-                bay=place.bay,
+                bay=bay,
                 docking=after.docking,
                 camera=after.camera.serial,
                 clip=after.key,

@@ -60,7 +60,7 @@ def heads(dockings: Sequence[DockingId], *, skip: Collection[ClipKey]) -> Query[
 
 def next_upload(*, skip: Collection[ClipKey], wanted: Assurance) -> Query[Clip | None]:
     """The next clip to bring to the store; `wanted` says what an uploaded clip must have to be left alone."""
-    return Query(sql=_NEXT_UPLOAD, parameters=(json.dumps(list(skip)), _RANK[wanted]), decode=_first_clip)
+    return Query(sql=_NEXT_UPLOAD[wanted], parameters=(json.dumps(list(skip)),), decode=_first_clip)
 
 
 def next_reclaim(*, receipted_before_utc: str) -> Query[Clip | None]:
@@ -132,8 +132,8 @@ pick (docking, work, key) AS MATERIALIZED (
     SELECT docking, 'confirm', (
         SELECT key FROM clips c
         WHERE c.docking = asked.docking
-            AND state IN ('copied', 'uploaded', 'receipted')
             AND verified_in IS NOT c.docking AND superseded_in IS NOT c.docking
+            AND (state = 'copied' OR state = 'uploaded' OR state = 'receipted')
             AND key NOT IN waiting
         ORDER BY urgent DESC, mtime_s, key LIMIT 1
     ) FROM asked
@@ -144,8 +144,7 @@ pick (docking, work, key) AS MATERIALIZED (
             AND key NOT IN waiting
             AND NOT EXISTS (
                 SELECT 1 FROM clips o
-                WHERE o.docking = c.docking AND o.recording_id = c.recording_id
-                    AND o.state NOT IN ('receipted', 'erasing', 'erased')
+                WHERE o.docking = c.docking AND o.recording_id = c.recording_id AND o.receipted_utc IS NULL
             )
         ORDER BY urgent DESC, mtime_s, key LIMIT 1
     ) FROM asked
@@ -156,7 +155,16 @@ SELECT pick.docking, pick.work,
 FROM pick LEFT JOIN clips c ON c.key = pick.key LEFT JOIN dockings f ON f.key = c.found_in
 """
 
-_NEXT_UPLOAD = """
+_NEXT_COPIED = """
+SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
+WHERE c.key = (
+    SELECT key FROM clips
+    WHERE state = 'copied' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
+    ORDER BY urgent DESC, (url IS NULL), copied_seq LIMIT 1
+)
+"""
+
+_NEXT_UNREAD = """
 SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
 WHERE c.key = (
     SELECT key FROM (
@@ -168,21 +176,7 @@ WHERE c.key = (
         UNION ALL
         SELECT * FROM (
             SELECT key, urgent, 0, copied_seq FROM clips
-            WHERE state = 'uploaded' AND assurance = 'none' AND ?2 > 0
-                AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
-            ORDER BY urgent DESC, copied_seq LIMIT 1
-        )
-        UNION ALL
-        SELECT * FROM (
-            SELECT key, urgent, 0, copied_seq FROM clips
-            WHERE state = 'uploaded' AND assurance = 'accepted' AND ?2 > 1
-                AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
-            ORDER BY urgent DESC, copied_seq LIMIT 1
-        )
-        UNION ALL
-        SELECT * FROM (
-            SELECT key, urgent, 0, copied_seq FROM clips
-            WHERE state = 'uploaded' AND assurance = 'readback' AND ?2 > 2
+            WHERE state = 'uploaded' AND assurance <> 'readback'
                 AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
             ORDER BY urgent DESC, copied_seq LIMIT 1
         )
@@ -190,16 +184,42 @@ WHERE c.key = (
 )
 """
 
+_NEXT_UNSIGNED = """
+SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
+WHERE c.key = (
+    SELECT key FROM (
+        SELECT * FROM (
+            SELECT key, urgent, (url IS NULL) AS fresh, copied_seq FROM clips
+            WHERE state = 'copied' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
+            ORDER BY urgent DESC, (url IS NULL), copied_seq LIMIT 1
+        )
+        UNION ALL
+        SELECT * FROM (
+            SELECT key, urgent, 0, copied_seq FROM clips
+            WHERE state = 'uploaded' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
+            ORDER BY urgent DESC, copied_seq LIMIT 1
+        )
+    ) ORDER BY urgent DESC, fresh, copied_seq LIMIT 1
+)
+"""
+
+_NEXT_UPLOAD = {
+    Assurance.NONE: _NEXT_COPIED,
+    Assurance.ACCEPTED: _NEXT_COPIED,  # what is uploaded was accepted
+    Assurance.READBACK: _NEXT_UNREAD,
+    Assurance.SIGNED: _NEXT_UNSIGNED,
+}
+"""One statement for each assurance that may be wanted."""
+
 # A file of the same path and length that is still to be copied may turn out to be this very clip, come back after it
 # was erased: then its new copy lies where this one does.
 _NEXT_RECLAIM = """
 SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
 WHERE c.key = (
     SELECT key FROM clips s
-    WHERE s.spooled = 1 AND s.state IN ('receipted', 'erasing', 'erased') AND s.receipted_utc < ?1
+    WHERE s.spooled = 1 AND s.receipted_utc IS NOT NULL AND s.receipted_utc < ?1
         AND NOT EXISTS (
-            SELECT 1 FROM clips o
-            WHERE o.clip_id = s.clip_id AND o.state NOT IN ('receipted', 'erasing', 'erased')
+            SELECT 1 FROM clips o WHERE o.clip_id = s.clip_id AND o.receipted_utc IS NULL
         )
         AND NOT EXISTS (
             SELECT 1 FROM clips o WHERE o.state = 'found' AND o.path = s.path AND o.length_bytes = s.length_bytes
@@ -246,9 +266,6 @@ def _heads(dockings: Sequence[DockingId], rows: Sequence[Row]) -> tuple[Head, ..
 
 _KEY = 4
 """Where `clips.key` stands, after the four columns of the camera."""
-
-_RANK = {assurance: rank for rank, assurance in enumerate(Assurance)}
-"""How good an assurance is, as the statement above compares it."""
 
 _CONFIRMABLE = frozenset({ClipState.COPIED, ClipState.UPLOADED, ClipState.RECEIPTED})
 

@@ -5,6 +5,7 @@ Owns the column order of schema/0001_init.sql. Knows no connection.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
 from dockd.domain.custody import Link
@@ -135,16 +136,16 @@ def clip_of(row: Row) -> Clip:
         path=path,
         length_bytes=length_bytes,
         mtime_ns=mtime_s * NS_PER_S + mtime_part_ns,
-        state=ClipState(state),
-        kind=ClipKind(kind),
+        state=_STATES[state],
+        kind=_KINDS[kind],
         recording_id=recording_id,
-        tags=frozenset(Tag(tag) for tag in tags.split()),
+        tags=frozenset(map(Tag, tags.split())) if tags else _NO_TAGS,
         urgent=urgent == 1,
         verified_in=verified_in,
         sha256=sha256,
         clip_id=clip_id,
         url=url,
-        assurance=Assurance(assurance),
+        assurance=_ASSURANCES[assurance],
         receipt=receipt,
         meta_sha256=meta_sha256,
         spooled=spooled == 1,
@@ -180,10 +181,9 @@ def link_of(row: Row) -> Link:
 def changed(before: Clip, after: Clip) -> dict[str, Value]:
     """Give the columns in which two versions of a clip differ, as they are stored."""
     columns: dict[str, Value] = {}
-    for field, store in _MUTABLE.items():
-        value = getattr(after, field)
-        if value != getattr(before, field):
-            columns.update(store(value))
+    for store, old, new in zip(_STORES, _mutable(before), _mutable(after), strict=True):
+        if old != new:
+            columns.update(store(new))
     return columns
 
 
@@ -233,3 +233,12 @@ _MUTABLE: dict[str, Callable[[Any], dict[str, Value]]] = {
     "detail": _same("detail"),
 }
 """How each field of a clip that may change is stored; what is not named here never changes."""
+
+_STORES = tuple(_MUTABLE.values())
+_mutable: Callable[[Clip], tuple[object, ...]] = attrgetter(*_MUTABLE)
+
+# Looking a value up is several times quicker than calling the enumeration, and every clip read pays for it.
+_STATES = {state.value: state for state in ClipState}
+_KINDS = {kind.value: kind for kind in ClipKind}
+_ASSURANCES = {assurance.value: assurance for assurance in Assurance}
+_NO_TAGS: frozenset[Tag] = frozenset()
