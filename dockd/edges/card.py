@@ -106,6 +106,11 @@ class DescriptorCard:
         self._copies = 0
         self._read: dict[bytes, int] = {}
 
+    @property
+    def copier_pid(self) -> int | None:
+        """The process id of the copier, None while none runs."""
+        return self._copier.pid
+
     async def listing(self) -> Listing:
         """List every file, or raise ListingError (I7)."""
         files: list[ListedFile] = []
