@@ -29,11 +29,6 @@ from dockd.domain.model import Camera, CameraSerial, Sha256, VolumeId, clip_id_o
 READY_WITHIN_S = 30.0
 """A start takes under a second; on a loaded machine it has taken several."""
 
-_PROGRAM = (
-    "import argparse, sys; from dockd.central.main import add_arguments, options_from, run;"
-    " parser = argparse.ArgumentParser(); add_arguments(parser); sys.exit(run(options_from(parser.parse_args())))"
-)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
@@ -231,17 +226,16 @@ def claims_of(compact: str, public_key: str) -> dict[str, Any]:
 
 def command(folder: Path, *arguments: str) -> Sequence[str]:
     """The command line of a store on a folder."""
-    return (sys.executable, "-c", _PROGRAM, "--dir", str(folder), *arguments)
+    return (sys.executable, "-m", "dockd", "central", "--dir", str(folder), *arguments)
 
 
 @contextmanager
 def central_process(folder: Path, *arguments: str, port: int = 0) -> Iterator[CentralProcess]:
     """Start a store, and see to it that it has ended after the block."""
-    process = subprocess.Popen(
-        command(folder, "--listen", f"127.0.0.1:{port}", *arguments),
-        stdout=subprocess.PIPE,
-        stderr=(folder.parent / f"{folder.name}.stderr").open("ab"),
-    )
+    with (folder.parent / f"{folder.name}.stderr").open("ab") as log:
+        process = subprocess.Popen(
+            command(folder, "--listen", f"127.0.0.1:{port}", *arguments), stdout=subprocess.PIPE, stderr=log
+        )
     assert process.stdout is not None
     try:
         ready, _, _ = select.select([process.stdout], [], [], READY_WITHIN_S)
