@@ -28,17 +28,25 @@ from dockd.edges.ledger.start import open_ledger
 from dockd.edges.logs import set_up
 from dockd.edges.spool import DiskSpool
 from dockd.edges.tus_http import TusWire, WireOptions
+from dockd.sim.reader import StoreReader
+from dockd.sim.reckoning import Reckoning
+from dockd.sim.shift import Shift, simulated_shift
 
 PAGE = 500
 
 __all__ = [
     "NoLamps",
     "Plan",
+    "Reckoning",
     "Running",
+    "Shift",
+    "StoreReader",
+    "SystemClock",
     "WireOptions",
     "config_plan",
     "pinned_keys",
     "running",
+    "simulated_shift",
     "volume_of",
 ]
 
