@@ -4,6 +4,7 @@ Owns which edge stands behind which port, and the order of opening and closing. 
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -19,17 +20,19 @@ from dockd.domain.model import BayId, Clip, ClipKey
 from dockd.domain.receipt import ReceiptError
 from dockd.edges.card import FolderCards
 from dockd.edges.clock import SystemChance, SystemClock
+from dockd.edges.control.documents import report_document
+from dockd.edges.control.server import Desk, serving
+from dockd.edges.control.shape import Document
 from dockd.edges.copier_process import Patience
 from dockd.edges.folder import volume_of
-from dockd.edges.keys import PinnedKeys
+from dockd.edges.keys import PinnedKeys, remember
 from dockd.edges.ledger import views
+from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.start import open_ledger
 from dockd.edges.logs import set_up
 from dockd.edges.spool import DiskSpool
 from dockd.edges.tus_http import TusWire, WireOptions
-from dockd.sim.reader import StoreReader
-from dockd.sim.reckoning import Reckoning
 from dockd.sim.shift import Shift, simulated_shift
 
 PAGE = 500
@@ -37,16 +40,17 @@ PAGE = 500
 __all__ = [
     "NoLamps",
     "Plan",
-    "Reckoning",
     "Running",
     "Shift",
-    "StoreReader",
-    "SystemClock",
     "WireOptions",
     "config_plan",
+    "control_socket",
+    "log_to",
     "pinned_keys",
     "running",
+    "simulated",
     "simulated_shift",
+    "systemd_of",
     "volume_of",
 ]
 
@@ -121,6 +125,7 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
         spool = await DiskSpool.open(folder)
         wire = TusWire(plan.wire)
         opened.push_async_callback(wire.close)
+        await asyncio.to_thread(remember, plan.state_dir, plan.keys)
         cards: Cards = FolderCards(folder, erase=plan.policy.erase, patience=Patience(stall_s=plan.stall_s))
         ports = Ports(
             feed=plan.feed,
@@ -140,6 +145,44 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
                 yield Running(station=station, ledger=ledger, keys=plan.keys)
             finally:
                 work.cancel()
+
+
+@asynccontextmanager
+async def simulated(config: Config) -> AsyncIterator[Plan]:
+    """Plan a station whose cameras are simulated, as its configuration says; their folders go when the block ends."""
+    root = config.station.state_dir / "simulated"
+    # The same seed puts the same files on the same cameras: what an earlier run left over is only in the way.
+    await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
+    shift = await asyncio.to_thread(
+        simulated_shift,
+        root=root,
+        cameras=config.simulate.cameras,
+        bays=[bay.number for bay in config.bays],
+        seed=config.simulate.seed,
+        clock=SystemClock(),
+        bus_bytes_s=config.simulate.bus_bytes_s,
+    )
+    try:
+        yield config_plan(config, feed=shift.feed, lamps=shift.lamps, pace=shift.pace)
+    finally:
+        await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
+
+
+@asynccontextmanager
+async def control_socket(config: Config, run: Running, *, group: str | None) -> AsyncIterator[None]:
+    """Answer dockctl for as long as the block runs."""
+
+    async def verify() -> Document:
+        return report_document(await asyncio.to_thread(verify_state, config.station.state_dir, run.keys.verify))
+
+    desk = Desk(
+        view=run.station.view,
+        names={bay.number: bay.name or "" for bay in config.bays},
+        ledger=run.ledger,
+        verify=verify,
+    )
+    async with serving(desk, path=config.control.socket, group=group):
+        yield
 
 
 def log_to(config: Config, stream: TextIO) -> None:

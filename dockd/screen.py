@@ -212,6 +212,10 @@ class LiveBays:
         """Draw a view as it is at `now_s` on a clock that never goes back."""
         self._live.update(self.frame(view, now_s=now_s, title=title), refresh=True)
 
+    def say(self, line: str) -> None:
+        """Print a line that stays, above the table."""
+        self._console.print(Text(line))
+
     def frame(self, view: StationView, *, now_s: float, title: str) -> RenderableType:
         """Give the picture of a view."""
         elapsed_s: dict[BayId, float] = {}
