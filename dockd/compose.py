@@ -4,6 +4,7 @@ Owns which edge stands behind which port, and the order of opening and closing. 
 """
 
 import asyncio
+import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -32,6 +33,7 @@ from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.start import open_ledger
 from dockd.edges.logs import set_up
 from dockd.edges.spool import DiskSpool
+from dockd.edges.systemd import Systemd, systemd_of
 from dockd.edges.tus_http import TusWire, WireOptions
 from dockd.sim.shift import Shift, simulated_shift
 
@@ -50,8 +52,8 @@ __all__ = [
     "running",
     "simulated",
     "simulated_shift",
-    "systemd_of",
     "volume_of",
+    "watched",
 ]
 
 
@@ -183,6 +185,11 @@ async def control_socket(config: Config, run: Running, *, group: str | None) -> 
     )
     async with serving(desk, path=config.control.socket, group=group):
         yield
+
+
+def watched() -> Systemd:
+    """Find who watches this process, from its environment."""
+    return systemd_of(os.environ, pid=os.getpid())
 
 
 def log_to(config: Config, stream: TextIO) -> None:

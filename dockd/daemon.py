@@ -7,13 +7,12 @@ import argparse
 import asyncio
 import grp
 import logging
-import os
 import signal
 import sys
 from contextlib import suppress
 from pathlib import Path
 
-from dockd.compose import control_socket, log_to, running, simulated_plan, systemd_of
+from dockd.compose import control_socket, log_to, running, simulated, watched
 from dockd.config import Config, check_files, load
 from dockd.errors import ConfigError
 
@@ -37,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
     config = _load(arguments.config)
     if not arguments.simulate:
         sys.stderr.write(
-            "dockd run: this version reads no hardware bays: run it with --simulate, or bring cards in by dockd ingest\n"
+            "dockd run: this version reads no hardware bays: use --simulate, or bring cards in by dockd ingest\n"
         )
         return EX_UNAVAILABLE
     log_to(config, sys.stderr)
@@ -58,8 +57,12 @@ async def _run(config: Config) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    systemd = systemd_of(os.environ, pid=os.getpid())
-    async with running(simulated_plan(config)) as station, control_socket(config, station, group=_group(config)):
+    systemd = watched()
+    async with (
+        simulated(config) as plan,
+        running(plan) as station,
+        control_socket(config, station, group=_group(config)),
+    ):
         systemd.ready()
         _log.info("station %s: %d bays, store %s", config.station.id, len(config.bays), config.store.url)
         every_s = min(LOOK_S, (systemd.watchdog_s or LOOK_S) / 2)

@@ -195,9 +195,6 @@ class Simulate(Table, frozen=True, kw_only=True):
     bus_bytes_s: Annotated[int, Meta(ge=16 * 1024, le=10**10)] = 38_000_000
     """How fast each bus reads. The default is what the USB 2 bus of a Raspberry Pi was measured to carry."""
 
-    files_per_camera: Annotated[int, Meta(ge=0, le=100_000)] = 6
-    """How many files each camera holds when it is docked first. The default keeps a first try to minutes."""
-
 
 class Log(Table, frozen=True, kw_only=True):
     """What dockd writes about itself, to standard error."""

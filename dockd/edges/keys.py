@@ -19,6 +19,7 @@ from dockd.errors import ConfigError, Problem
 
 PREFIX = "ed25519:"
 KEY_BYTES = 32
+REMEMBERED = "receipt-keys"
 MOST_FILE_BYTES = 64 * 1024
 
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]+-----.*?-----END [A-Z0-9 ]+-----", re.DOTALL)
@@ -140,3 +141,22 @@ def _strong(raw: bytes, path: str) -> bytes | Problem:
         return raw
     expected = "the key of a store: under this one anybody can sign anything"
     return Problem(path=path, value=f"{PREFIX}{b64url(raw)}", expected=expected)
+
+
+# --- which keys a state folder was last worked on with --------------------------------------------------------------
+
+
+def remember(state_dir: Path, keys: PinnedKeys) -> None:
+    """Leave the pinned keys in the state folder, so that it can be verified alone; nothing is erased on their word."""
+    lines = [f"{PREFIX}{b64url(key.public_bytes_raw())}\n" for key in keys.keys.values()]
+    draft = state_dir / f"{REMEMBERED}.new"
+    draft.write_text("".join(lines), encoding="ascii")
+    draft.replace(state_dir / REMEMBERED)
+
+
+def remembered(state_dir: Path) -> tuple[str, ...]:
+    """Give the keys that `remember` left, as texts for `PinnedKeys.read`; none where it never ran."""
+    try:
+        return tuple((state_dir / REMEMBERED).read_text(encoding="ascii").split())
+    except FileNotFoundError:
+        return ()

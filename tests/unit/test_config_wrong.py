@@ -208,9 +208,6 @@ WRONG = {
     "no cameras to simulate": one(table("simulate", "cameras = 0"), "simulate.cameras", "0", "from 1 to 34"),
     "a seed below zero": one(table("simulate", "seed = -1"), "simulate.seed", "-1", "from 0 to 4294967295"),
     "a bus that stands still": one(table("simulate", "bus_bytes_s = 0"), "simulate.bus_bytes_s", "0", "bytes a second"),
-    "too many files": one(
-        table("simulate", "files_per_camera = 100001"), "simulate.files_per_camera", "100001", "from 0 to 100000"
-    ),
     "an unknown level": one(table("log", 'level = "warn"'), "log.level", '"warn"', "did you mean warning?"),
     "an unknown form": one(table("log", 'form = "xml"'), "log.form", '"xml"', '"auto", "text" or "json"'),
     "an unknown table": one(f"{RIGHT}[sotre]\nurl = 1", "sotre", "a table", "did you mean store?"),

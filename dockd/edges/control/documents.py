@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dockd.domain.bay import Tally
 from dockd.domain.model import Clip, ClipState
 from dockd.edges.control.shape import Document
+from dockd.edges.ledger.audit import Report
 from dockd.edges.ledger.rows import StoredReceipt
 
 
@@ -51,6 +52,19 @@ def receipt_document(receipt: StoredReceipt) -> Document:
         "length_bytes": receipt.length_bytes,
         "received_utc": receipt.received_utc,
         "jws": receipt.compact,
+    }
+
+
+def report_document(report: Report) -> Document:
+    """Show what a check of everything stored found; `problems` is empty where all is well."""
+    return {
+        "station": report.station,
+        "entries": report.entries,
+        "clips": report.clips,
+        "receipts": report.receipts,
+        "anchored": report.anchored,
+        "signatures": "signatures checked" if report.signatures else "signatures not checked: no key",
+        "problems": [*report.faults, *([f"and {report.more} more"] if report.more else [])],
     }
 
 

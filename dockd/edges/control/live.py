@@ -10,11 +10,12 @@ from dockd.edges.control.documents import tally_document
 from dockd.edges.control.shape import Document
 
 
-def bay_document(bay: BayView) -> Document:
-    """Show one bay, with the officer's two answers in words."""
+def bay_document(bay: BayView, *, name: str) -> Document:
+    """Show one bay, with the officer's two answers in words; `name` is what people call it, if they do."""
     pattern = PATTERNS[bay.lamp]
     return {
         "bay": bay.number,
+        "name": name,
         "phase": bay.phase,
         "lamp": bay.lamp.value,
         "colour": pattern.colour.value,

@@ -8,7 +8,7 @@ import asyncio
 import grp
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from dockd.app.view import StationView
-from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState
+from dockd.domain.model import BayId, CameraSerial, ClipId, ClipKey, ClipState
 from dockd.edges.control.documents import clip_document, listed, receipt_document
 from dockd.edges.control.live import bay_document, status_document
 from dockd.edges.control.shape import Document
@@ -29,9 +29,10 @@ SOCKET_MODE = 0o660
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What the socket can be asked: the station's view, its ledger, and a check of everything stored."""
+    """What the socket can be asked: the station's view, its bays' names, its ledger, a check of everything stored."""
 
     view: Callable[[], Awaitable[StationView]]
+    names: Mapping[BayId, str]
     ledger: StationLedger
     verify: Callable[[], Awaitable[Document]]
 
@@ -77,7 +78,9 @@ def _routes(desk: Desk) -> list[web.RouteDef]:
 
     async def bays(_: web.Request) -> web.Response:
         view = await desk.view()
-        return web.json_response(listed([bay_document(bay) for bay in view.bays], name="bays", after=None))
+        return web.json_response(
+            listed([bay_document(bay, name=desk.names[bay.number]) for bay in view.bays], name="bays", after=None)
+        )
 
     async def clips(request: web.Request) -> web.Response:
         return web.json_response(await _clips(desk.ledger, request))

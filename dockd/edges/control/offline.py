@@ -1,0 +1,102 @@
+"""A state folder at rest, or beside its daemon: the same answers as the socket gives, read from the database.
+
+Owns the read-only connection, and which keys receipts are checked under. Knows nothing of bays: nobody is there.
+"""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import TypeVar
+
+from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState
+from dockd.edges.control.documents import clip_document, receipt_document, report_document, tally_document
+from dockd.edges.control.shape import Document
+from dockd.edges.ledger import reads, views
+from dockd.edges.ledger.audit import opened, verify_state
+from dockd.edges.ledger.reads import Query
+from dockd.edges.ledger.schema import DATABASE
+from dockd.errors import DockdError
+
+PAGE = 500
+T = TypeVar("T")
+
+
+class Folder:
+    """A state folder, for dockctl."""
+
+    def __init__(self, state_dir: Path, *, key_texts: Sequence[str]) -> None:
+        """Read there; without `key_texts` receipts are checked under the keys that the station pinned last."""
+        self._state_dir = state_dir
+        self._key_texts = tuple(key_texts)
+
+    def status(self) -> Document:
+        """Count what is on record; bays and store are a running daemon's to tell."""
+        with closing(self._connection()) as connection:
+            (station,) = connection.execute("SELECT station FROM meta").fetchone()
+            backlog = _answer(connection, reads.backlog())
+        return {
+            "station": station,
+            "bays": 0,
+            "docked": 0,
+            "faults": [],
+            "spool_full": "",
+            "backlog": tally_document(backlog),
+            "store": {"reason": None, "detail": "not asked: read from the state folder", "overdue": 0},
+        }
+
+    def rows(self, question: str, **filters: str | None) -> Iterator[Document]:
+        """Read every row of a list.
+
+        Raises:
+            DockdError: bays are asked for, or a state that there is none of.
+
+        """
+        match question:
+            case "clips":
+                return self._clips(state=filters["in"], serial=filters["camera"])
+            case "receipts":
+                return self._receipts(filters["clip_id"])
+            case _:
+                raise DockdError(f"{question}: asked of a state folder, expected a running daemon (leave --state out)")
+
+    def verify(self) -> Document:
+        """Check everything."""
+        # The keys bring the cryptography with them, which no other answer needs.
+        from dockd.edges.keys import PinnedKeys, remembered  # noqa: PLC0415 - imported when asked for
+
+        texts = self._key_texts or remembered(self._state_dir)
+        keys = PinnedKeys.read(texts, setting="--store-key") if texts else None
+        return report_document(verify_state(self._state_dir, keys.verify if keys else None))
+
+    def _clips(self, *, state: str | None, serial: str | None) -> Iterator[Document]:
+        if state is not None and state not in set(ClipState):
+            raise DockdError(f"in: {state!r}: expected one of {', '.join(ClipState)}")
+        after: ClipKey | None = ClipKey(0)
+        with closing(self._connection()) as connection:
+            while after is not None:
+                query = views.clips(
+                    state=None if state is None else ClipState(state),
+                    serial=None if serial is None else CameraSerial(serial),
+                    after=after,
+                    limit=PAGE,
+                )
+                page = _answer(connection, query)
+                yield from map(clip_document, page)
+                after = page[-1].key if len(page) == PAGE else None
+
+    def _receipts(self, clip_id: str | None) -> Iterator[Document]:
+        after: ClipKey | None = ClipKey(0)
+        with closing(self._connection()) as connection:
+            while after is not None:
+                wanted = None if clip_id is None else ClipId(clip_id)
+                page = _answer(connection, views.receipts(clip_id=wanted, after=after, limit=PAGE))
+                yield from map(receipt_document, page)
+                after = page[-1].clip if len(page) == PAGE else None
+
+    def _connection(self) -> sqlite3.Connection:
+        return opened(self._state_dir / DATABASE)
+
+
+def _answer(connection: sqlite3.Connection, query: Query[T]) -> T:
+    return query.decode(connection.execute(query.sql, query.parameters).fetchall())
