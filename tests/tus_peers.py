@@ -1,6 +1,10 @@
 """Peers for the tests of the wire: a private certificate authority, and servers that do as a script says."""
 
+import asyncio
 import ipaddress
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +16,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 DAY = timedelta(days=1)
+
+Handle = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+"""What a server does with one connection; the connection is closed after it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,3 +105,72 @@ def _general_name(name: str) -> x509.GeneralName:
         return x509.IPAddress(ipaddress.ip_address(name))
     except ValueError:
         return x509.DNSName(name)
+
+
+@asynccontextmanager
+async def serving(handle: Handle, *, tls: ssl.SSLContext | None = None) -> AsyncIterator[int]:
+    """Serve on 127.0.0.1; gives the port. Connections still open at the end are broken off."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await handle(reader, writer)
+        finally:
+            writer.close()
+            with suppress(ConnectionError, ssl.SSLError):
+                await writer.wait_closed()
+
+    ended = asyncio.Event()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if ended.is_set():
+            writer.transport.abort()  # the kernel had it in its queue
+            return
+        task = asyncio.create_task(serve(reader, writer), name="scripted peer")
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0, ssl=tls)
+    try:
+        yield server.sockets[0].getsockname()[1]
+    finally:
+        # Clients are through by now. A connection that the kernel still holds is taken first: asyncio loses one that it
+        # has half made when the server closes.
+        ended.set()
+        await _turns()
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await server.wait_closed()
+        await _turns()
+
+
+async def _turns() -> None:
+    for _ in range(6):
+        await asyncio.sleep(0)
+
+
+async def read_head(reader: asyncio.StreamReader) -> str:
+    """Read a request up to its body."""
+    return (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+
+
+def length_of(head: str) -> int:
+    """Give the Content-Length of a request, 0 if it has none."""
+    for line in head.split("\r\n"):
+        name, _, value = line.partition(": ")
+        if name.lower() == "content-length":
+            return int(value)
+    return 0
+
+
+def server_tls(certificate: Path, *, client_ca: Path | None = None) -> ssl.SSLContext:
+    """Give a server's context, which asks for a client's certificate if told whose."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    if client_ca is not None:
+        context.verify_mode = ssl.CERT_REQUIRED
+        context.load_verify_locations(client_ca)
+    return context

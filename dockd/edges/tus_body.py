@@ -182,10 +182,10 @@ def request_head(request: Request, headers: tuple[tuple[str, str], ...]) -> byte
 
 def _hash(answer: HTTPResponse) -> tuple[str, int]:
     digest, length_bytes = hashlib.sha256(), 0
-    with mmap.mmap(-1, BUFFER_BYTES) as buffer, memoryview(buffer) as view:
-        while got_bytes := answer.readinto(view):
-            digest.update(view[:got_bytes])
-            length_bytes += got_bytes
+    view = memoryview(mmap.mmap(-1, BUFFER_BYTES))
+    while got_bytes := answer.readinto(view):
+        digest.update(view[:got_bytes])
+        length_bytes += got_bytes
     if answer.length:
         # readinto takes the end of the stream for the end of the body.
         raise IncompleteRead(b"", answer.length)

@@ -9,6 +9,7 @@ upload and not the daemon.
 
 import asyncio
 import http.client
+import os
 import socket
 import ssl
 from collections.abc import Callable, Iterator
@@ -231,6 +232,8 @@ def _translated(timeouts: Timeouts) -> Iterator[None]:
     except TimeoutError as error:
         limits = f"{timeouts.connect_s:g} s to connect, {timeouts.stall_s:g} s without movement"
         raise TransientError(Reason.NETWORK, f"the store did not answer in time ({limits})") from error
+    except (http.client.IncompleteRead, http.client.RemoteDisconnected) as error:
+        raise TransientError(Reason.NETWORK, "the store broke off its answer") from error
     except (http.client.HTTPException, aiohttp.ClientResponseError) as error:
         raise TransientError(Reason.STORE, f"the store does not speak HTTP: {error!r}") from error
     except (OSError, aiohttp.ClientError) as error:
@@ -247,5 +250,6 @@ def _network_trouble(error: OSError | aiohttp.ClientError) -> TransientError:
             return tls_trouble(cause)
         if isinstance(cause, socket.gaierror):
             return TransientError(Reason.DNS, f"the store's name is not found: {cause.strerror}")
-    words = getattr(causes[-1], "strerror", None) or str(causes[-1]) or type(causes[-1]).__name__
+    last = causes[-1]
+    words = os.strerror(last.errno) if isinstance(last, OSError) and last.errno else str(last) or type(last).__name__
     return TransientError(Reason.NETWORK, f"the store is not reached: {words}")

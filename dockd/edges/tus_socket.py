@@ -126,9 +126,8 @@ class Connection:
     def close(self) -> None:
         """End the connection at once."""
         self._sock.close()
-        if self._buffer is not None:
-            self._buffer.close()
-            self._buffer = None
+        # Not closed but let go: a traceback may still hold a view of it.
+        self._buffer = None
 
     def is_fresh(self) -> bool:
         """Say whether the peer still keeps this idle connection open and has said nothing out of turn."""
@@ -250,10 +249,9 @@ class Connection:
         if self._buffer is None:
             # Page-aligned: reading into malloc'ed memory of this size costs much more.
             self._buffer = mmap.mmap(-1, BUFFER_BYTES)
-        with memoryview(self._buffer) as whole, whole[: min(count, BUFFER_BYTES)] as part:
-            read_bytes = os.preadv(fd, [part], offset_bytes)
-            with part[:read_bytes] as data:
-                return read_bytes if self._send_bytes(data, stop) else 0
+        part = memoryview(self._buffer)[:count]
+        read_bytes = os.preadv(fd, [part], offset_bytes)
+        return read_bytes if self._send_bytes(part[:read_bytes], stop) else 0
 
     def _writable_unless_answered(self, stop: Stop) -> bool:
         """Wait until there is room to send; True if the peer has begun to answer instead."""

@@ -2,9 +2,9 @@
 
     .venv/bin/python -m tests.bench.bench_upload [--mib 256] [--rounds 3] [--tls] [--small 0]
 
-Prints CPU seconds per GiB of each (the least of the rounds) and their ratio. Ours is what an upload costs in a daemon that
-already runs; curl's includes its start, which is why small files say little. `--small N` sends N bodies of 4 KiB too, over
-kept connections, and prints CPU milliseconds a request.
+Prints CPU seconds per GiB of each (the least of the rounds) and their ratio. Ours is what an upload costs in a daemon
+that already runs; curl's includes its start, which is why small files say little. `--small N` sends N bodies of 4 KiB
+too, over kept connections, and prints CPU milliseconds a request.
 """
 
 import argparse
@@ -82,7 +82,7 @@ async def ours(options: WireOptions, request: Request, source: Path, *, times: i
         before_s = time.process_time()
         for _ in range(times):
             response = await wire.exchange(request, source=source, progress=lambda _: None)
-            if response.status != 204:  # noqa: PLR2004 - the sink's only answer
+            if response.status != 204:
                 raise SystemExit(f"the sink answered {response.status}, expected 204")
         return time.process_time() - before_s
     finally:
