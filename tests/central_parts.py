@@ -230,11 +230,13 @@ def command(folder: Path, *arguments: str) -> Sequence[str]:
 
 
 @contextmanager
-def central_process(folder: Path, *arguments: str, port: int = 0) -> Iterator[CentralProcess]:
-    """Start a store, and see to it that it has ended after the block."""
+def central_process(
+    folder: Path, *arguments: str, port: int = 0, under: Sequence[str] = ()
+) -> Iterator[CentralProcess]:
+    """Start a store, perhaps under another program, and see to it that it has ended after the block."""
     with (folder.parent / f"{folder.name}.stderr").open("ab") as log:
         process = subprocess.Popen(
-            command(folder, "--listen", f"127.0.0.1:{port}", *arguments), stdout=subprocess.PIPE, stderr=log
+            (*under, *command(folder, "--listen", f"127.0.0.1:{port}", *arguments)), stdout=subprocess.PIPE, stderr=log
         )
     assert process.stdout is not None
     try:

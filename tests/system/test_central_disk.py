@@ -1,0 +1,174 @@
+"""The reference store on a disk that fails, and killed at each step from the last byte to the receipt (by strace)."""
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from dockd.central.declaration import declare
+from tests.central_parts import Sample, Tus, central_process, claims_of
+
+SAMPLE = Sample(data=b"0123456789" * 1000)
+HALF = 5000
+DECLARED = declare(SAMPLE.metadata, upload_length_bytes=len(SAMPLE.data))
+PARTIAL = f"uploads/{DECLARED.upload_id}"
+OBJECT_FOLDER = f"objects/{DECLARED.object_key[:2]}"
+OBJECT = f"{OBJECT_FOLDER}/{DECLARED.object_key}"
+WAL = "index.sqlite3-wal"
+WRITE = "pwritev,pwritev2"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answered:
+    """What a station saw of its last PATCH, and of the HEAD after it."""
+
+    status: int
+    text: str
+    head_status: int
+    head_offset: int | None
+    has_receipt: bool
+
+
+def strace(folder: Path, *, path: str, calls: str, fault: str) -> Sequence[str]:
+    """Let calls on one file fail or kill; the store itself stays our child (-D)."""
+    trace = ("strace", "-D", "-f", "-qq", "-o", "/dev/null", "-P", str(folder / path))
+    return (*trace, "-e", f"trace={calls}", "-e", f"inject={calls}:{fault}")
+
+
+async def half_sent(folder: Path) -> str:
+    """Bring the first half of the clip to a store that then stops; where the upload is."""
+    with central_process(folder) as store:
+        async with Tus(store.url) as tus:
+            location = (await tus.create(SAMPLE, body=SAMPLE.data[:HALF])).headers["Location"]
+        assert await asyncio.to_thread(store.stop) == 0
+    return location
+
+
+async def rest_sent(folder: Path, location: str, *, under: Sequence[str]) -> Answered:
+    """Send the second half to a store that meets a fault."""
+    with central_process(folder, under=under) as store:
+        async with Tus(store.url) as tus:
+            answer = await tus.patch(location, SAMPLE.data[HALF:], offset=HALF)
+            head = await tus.head(location)
+        await asyncio.to_thread(store.stop)
+    return Answered(
+        status=answer.status,
+        text=answer.text,
+        head_status=head.status,
+        head_offset=head.offset if head.status == 200 else None,
+        has_receipt="Clip-Receipt" in answer.headers or "Clip-Receipt" in head.headers,
+    )
+
+
+async def receipt_in_the_end(folder: Path) -> None:
+    """Start without faults, send what is missing, and hold receipt and bytes against each other."""
+    with central_process(folder) as store:
+        async with Tus(store.url) as tus:
+            location = (await tus.create(SAMPLE)).headers["Location"]
+            while "Clip-Receipt" not in (head := await tus.head(location)).headers:
+                if head.offset < len(SAMPLE.data):
+                    await tus.patch(location, SAMPLE.data[head.offset :], offset=head.offset)
+            claims = claims_of(head.headers["Clip-Receipt"], shown_in(folder))
+            _, _, body = await tus.read(f"/clips/{SAMPLE.clip_id}/content")
+            page = await tus.ask("GET", "/clips")
+        assert await asyncio.to_thread(store.stop) == 0
+    assert claims["sha256"] == SAMPLE.sha256
+    assert body == SAMPLE.data
+    assert page.text.count('"seq"') == 1
+    assert list((folder / "uploads").iterdir()) == []
+
+
+def shown_in(folder: Path) -> str:
+    """The public key, as the store said it when it started."""
+    said = (folder.parent / f"{folder.name}.stderr").read_text()
+    return said.rpartition("receipts as dockd-central under ")[2].partition("\n")[0]
+
+
+def receipts_in(folder: Path) -> int:
+    """How many receipts the index of a dead store holds."""
+    with closing(sqlite3.connect(folder / "index.sqlite3")) as index:
+        return int(index.execute("SELECT count(receipt) FROM upload").fetchone()[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One step on the way to a receipt, and whether the object has its name by then."""
+
+    name: str
+    path: str
+    calls: str
+    placed: bool = False
+
+
+STEPS = [
+    Step(name="before the bytes are written", path=PARTIAL, calls=WRITE),
+    Step(name="before the file is synced", path=PARTIAL, calls="fsync"),
+    Step(name="before it is re-read", path=PARTIAL, calls="readv"),
+    Step(name="before it is renamed", path=PARTIAL, calls="rename"),
+    Step(name="before the folder is synced", path=OBJECT_FOLDER, calls="fsync", placed=True),
+    Step(name="before the index is written", path=WAL, calls="pwrite64", placed=True),
+    Step(name="before the index is synced", path=WAL, calls="fdatasync", placed=True),
+]
+
+
+@pytest.mark.promise("I2")
+@pytest.mark.promise("I8")
+@pytest.mark.parametrize("step", STEPS, ids=[step.name for step in STEPS])
+async def test_killed_at_any_step_it_gives_no_receipt_too_early_and_one_in_the_end(tmp_path: Path, step: Step) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    kill = strace(folder, path=step.path, calls=step.calls, fault="signal=KILL")
+    with central_process(folder, under=kill) as store:
+        async with Tus(store.url) as tus:
+            with pytest.raises(aiohttp.ClientError):
+                await tus.patch(location, SAMPLE.data[HALF:], offset=HALF)
+        assert await asyncio.to_thread(store.process.wait) == -9
+    assert (folder / OBJECT).exists() == step.placed
+    # At the last step the kernel has the receipt's row already; a killed process loses none of that.
+    assert receipts_in(folder) == 0 or step is STEPS[-1]
+    await receipt_in_the_end(folder)
+
+
+@pytest.mark.promise("I9")
+@pytest.mark.parametrize(
+    ("path", "calls"), [(PARTIAL, WRITE), (PARTIAL, "fsync"), (PARTIAL, "readv"), (OBJECT_FOLDER, "fsync")]
+)
+async def test_after_an_io_error_the_copy_is_discarded_and_sent_again(tmp_path: Path, path: str, calls: str) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    answered = await rest_sent(folder, location, under=strace(folder, path=path, calls=calls, fault="error=EIO"))
+    assert answered == Answered(
+        status=500,
+        text="upload discarded: the store's disk failed: send it again as a new upload\n",
+        head_status=404,
+        head_offset=None,
+        has_receipt=False,
+    )
+    assert not (folder / PARTIAL).exists()
+    assert not (folder / OBJECT).exists()
+    assert "ALARM" in (tmp_path / "central.stderr").read_text()
+    await receipt_in_the_end(folder)
+
+
+async def test_a_full_disk_is_507_and_what_was_written_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    under = strace(folder, path=PARTIAL, calls=WRITE, fault="error=ENOSPC")
+    answered = await rest_sent(folder, location, under=under)
+    assert (answered.status, answered.head_status, answered.head_offset) == (507, 200, HALF)
+    await receipt_in_the_end(folder)
+
+
+async def test_an_index_that_cannot_be_synced_gives_no_receipt_and_the_upload_waits(tmp_path: Path) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    answered = await rest_sent(folder, location, under=strace(folder, path=WAL, calls="fdatasync", fault="error=EIO"))
+    assert (answered.status, answered.has_receipt) == (503, False)
+    assert (answered.head_status, answered.head_offset) == (200, len(SAMPLE.data))
+    assert (folder / OBJECT).exists()
+    await receipt_in_the_end(folder)
