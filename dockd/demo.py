@@ -6,7 +6,6 @@ ledger, uploads, receipts and erasing are the station's and the store's own.
 
 import argparse
 import asyncio
-import http.client
 import json
 import signal
 import sys
@@ -21,20 +20,9 @@ from typing import Protocol
 from dockd.app.policy import Policy
 from dockd.app.view import StationView
 from dockd.central.main import CentralOptions, Serving, serve
-from dockd.compose import (
-    Plan,
-    Put,
-    Reckoning,
-    Running,
-    Shift,
-    StoreReader,
-    SystemClock,
-    WireOptions,
-    pinned_keys,
-    running,
-    simulated_shift,
-)
+from dockd.compose import Plan, Running, Shift, WireOptions, pinned_keys, running, simulated_shift
 from dockd.domain.model import Assurance, BayId, ClipState, StationId
+from dockd.edges.clock import SystemClock
 from dockd.screen import Changes, LiveBays, show_bytes
 
 EX_OK, EX_DIFFERENT, INTERRUPTED = 0, 1, 130
@@ -182,19 +170,21 @@ async def shifts(
 async def _shift(settings: Settings, folder: Path, serving: Serving, screen: Screen) -> Summary:
     clock = SystemClock()
     began_s = clock.monotonic_s()
-    reader = StoreReader(serving.url, station=STATION)
-    shift = await asyncio.to_thread(_make, settings, folder, clock, reader)
+    made = await asyncio.to_thread(_make, settings, folder, clock)
+    shift = made.watched(serving.url, station=STATION)
     title = f"dockd demo: {settings.cameras} cameras, {len(settings.bays)} bays, seed {settings.seed}"
     async with running(_plan(settings, folder, serving, shift)) as run_:
         stuck = await _watch(run_, clock, settings, lambda view: screen.show(view, title=title))
         backlog = await run_.ledger.backlog()
-        stored = await asyncio.to_thread(reader.stored, shift.wanted())
-        reckoning = await asyncio.to_thread(shift.reckon, stored)
-        summary = _summary(
-            reckoning,
+        reckoning = await asyncio.to_thread(shift.reckon)
+        summary = Summary(
+            clips=reckoning.clips,
+            bytes_=reckoning.bytes_,
+            receipted=reckoning.receipted,
             quarantined=backlog.files.get(ClipState.HELD, 0),
+            erased=reckoning.erased,
             elapsed_s=clock.monotonic_s() - began_s,
-            stuck=stuck,
+            differences=((stuck,) if stuck else ()) + reckoning.differences,
         )
         if not settings.once:
             await _pause(run_, clock, lambda view: screen.show(view, title=f"{title}: {summary.words()}"))
@@ -230,7 +220,7 @@ async def _pause(run_: Running, clock: SystemClock, show: Callable[[StationView]
         await clock.sleep(LOOK_S)
 
 
-def _make(settings: Settings, folder: Path, clock: SystemClock, reader: StoreReader) -> Shift:
+def _make(settings: Settings, folder: Path, clock: SystemClock) -> Shift:
     folder.joinpath("cameras").mkdir(parents=True, exist_ok=True)
     return simulated_shift(
         root=Path(tempfile.mkdtemp(prefix=f"seed-{settings.seed}-", dir=folder / "cameras")),
@@ -240,7 +230,6 @@ def _make(settings: Settings, folder: Path, clock: SystemClock, reader: StoreRea
         clock=clock,
         bus_bytes_s=None if settings.speed is None else max(1, int(BUS_BYTES_S * settings.speed)),
         speed=settings.speed or UNWATCHED_SPEED,
-        holds=lambda put: asyncio.to_thread(_holds, reader, put),
     )
 
 
@@ -262,26 +251,6 @@ def _plan(settings: Settings, folder: Path, serving: Serving, shift: Shift) -> P
         feed=shift.feed,
         lamps=shift.lamps,
         pace=shift.pace,
-    )
-
-
-def _holds(reader: StoreReader, put: Put) -> bool:
-    try:
-        return reader.holds(put)
-    except (OSError, http.client.HTTPException, ValueError):
-        # A store that cannot say so does not hold it: the reckoning will name the clip.
-        return False
-
-
-def _summary(reckoning: Reckoning, *, quarantined: int, elapsed_s: float, stuck: str) -> Summary:
-    return Summary(
-        clips=reckoning.clips,
-        bytes_=reckoning.bytes_,
-        receipted=reckoning.receipted,
-        quarantined=quarantined,
-        erased=reckoning.erased,
-        elapsed_s=elapsed_s,
-        differences=((stuck,) if stuck else ()) + reckoning.differences,
     )
 
 

@@ -3,24 +3,28 @@
 Owns the making of a shift from its seed. What a station does with it is real; how it went is `reckoning`'s to say.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import asyncio
+import http.client
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 
 from dockd.app.ports import CameraFeed, Cards, Clock
-from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, ClipId
+from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, StationId
+from dockd.errors import InvariantError
 from dockd.sim.battery import Battery
 from dockd.sim.cards import DockedCards
 from dockd.sim.feed import ShiftFeed
 from dockd.sim.footage import fill
 from dockd.sim.itinerary import plan_shift
 from dockd.sim.lamps import ShownLamps
-from dockd.sim.manifest import Manifest
+from dockd.sim.manifest import Manifest, Put
 from dockd.sim.paced import PacedBus, PacedCards
 from dockd.sim.rack import Rack
-from dockd.sim.reckoning import Reckoning, Stored, reckon
-from dockd.sim.witness import Holds, Witness
+from dockd.sim.reader import StoreReader
+from dockd.sim.reckoning import Reckoning, reckon
+from dockd.sim.witness import Witness
 
 RECORDINGS = (3, 9)
 BATTERY_PCT = (30.0, 90.0)
@@ -31,7 +35,7 @@ TELLS_BATTERY = 0.8
 class Shift:
     """A shift that is ready to begin: two ports for the station, a wrapping for its cards, and what is true.
 
-    `witness` is None where nobody looks on.
+    `reader` and `witness` are None where nobody looks on.
     """
 
     manifest: Manifest
@@ -39,7 +43,14 @@ class Shift:
     lamps: ShownLamps
     rack: Rack
     bus: PacedBus
-    witness: Witness | None
+    reader: StoreReader | None = None
+    witness: Witness | None = None
+
+    def watched(self, store_url: str, *, station: StationId) -> "Shift":
+        """Give the same shift with somebody looking on, who asks the store itself what it holds for a station."""
+        reader = StoreReader(store_url, station=station)
+        witness = Witness(manifest=self.manifest, holds=lambda put: asyncio.to_thread(_holds, reader, put))
+        return replace(self, reader=reader, witness=witness)
 
     def pace(self, cards: Cards) -> Cards:
         """Put a station's cards into the simulated bays: paced, watched, and gone when a camera is pulled."""
@@ -48,15 +59,22 @@ class Shift:
             paced = self.witness.watching(paced)
         return DockedCards(paced, rack=self.rack)
 
-    def wanted(self) -> frozenset[ClipId]:
-        """Name every clip that the store must hold at the end."""
-        return frozenset(put.clip_id for put in self.manifest.puts)
+    def reckon(self) -> Reckoning:
+        """Read every clip back from the store and say how it went. Blocks; only of a shift that was watched.
 
-    def reckon(self, stored: Mapping[ClipId, Stored | None]) -> Reckoning:
-        """Say how it went, with what the store gives back."""
-        still_there = frozenset(put for put in self.manifest.puts if self.rack.holds(put.camera, put.path))
-        sightings = self.witness.sightings if self.witness else ()
-        return reckon(self.manifest.puts, stored=stored, still_there=still_there, sightings=sightings)
+        Raises:
+            OSError, HTTPException, ValueError: the store does not answer as it should.
+
+        """
+        if self.reader is None or self.witness is None:
+            raise InvariantError("a shift that nobody watched cannot be judged")
+        puts = self.manifest.puts
+        return reckon(
+            puts,
+            stored=self.reader.stored(frozenset(put.clip_id for put in puts)),
+            still_there=frozenset(put for put in puts if self.rack.holds(put.camera, put.path)),
+            sightings=self.witness.sightings,
+        )
 
 
 def simulated_shift(
@@ -68,13 +86,11 @@ def simulated_shift(
     clock: Clock,
     bus_bytes_s: int | None = None,
     speed: float = 1.0,
-    holds: Holds | None = None,
 ) -> Shift:
     """Make a shift below an empty folder: everything about it follows from `seed`, `cameras` and `bays`.
 
     `bus_bytes_s` is what the bus of all bays carries, None as much as it can; the plan's times pass `speed` times as
-    fast as the clock's. `holds` asks the store about a clip at the moment before it is erased. Writes some megabytes a
-    camera: call it from a thread.
+    fast as the clock's. Writes some megabytes a camera: call it from a thread.
     """
     chance = Random(seed)
     rack = Rack(root)
@@ -103,8 +119,15 @@ def simulated_shift(
         lamps=lamps,
         rack=rack,
         bus=PacedBus(clock=clock, bytes_s=bus_bytes_s),
-        witness=Witness(manifest=manifest, holds=holds) if holds is not None else None,
     )
+
+
+def _holds(reader: StoreReader, put: Put) -> bool:
+    try:
+        return reader.holds(put)
+    except (OSError, http.client.HTTPException, ValueError):
+        # A store that cannot say so does not hold it: the reckoning will name the clip.
+        return False
 
 
 def _camera(number: int) -> Camera:
