@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from aiohttp import hdrs, web
+from aiohttp.abc import AbstractStreamWriter
 
 from dockd.central import access, index
 from dockd.central.accesslog import AccessLog
@@ -25,6 +26,18 @@ _MAX_LIMIT = 1000
 _MAX_SEQ = 2**63 - 1
 _PARAMETERS = frozenset({"after", "limit", "station", "camera", "recording"})
 _NUMBER = re.compile(r"[0-9]{1,19}")
+
+
+class _Content(web.FileResponse):
+    """A stored file; a reader that stalls ends it as one that hangs up does, without a stack trace."""
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        try:
+            return await super().prepare(request)
+        except (TimeoutError, ConnectionError) as error:
+            # The kernel gives up on a full window after TCP_USER_TIMEOUT; aiohttp expects connection errors only.
+            _log.info("%s: reader gone: %s", request.path, error)
+            raise ConnectionResetError(str(error)) from error
 
 
 class Reading:
@@ -78,7 +91,7 @@ class Reading:
             hdrs.CACHE_CONTROL: "private, no-cache",
             REPR_DIGEST: repr_digest(clip.sha256),
         }
-        return web.FileResponse(self._evidence.path(clip.key), headers=told)
+        return _Content(self._evidence.path(clip.key), headers=told)
 
     async def _let_in(self, request: web.Request, *, part: str | None = None) -> None:
         principal = self._gate.principal_of(request)

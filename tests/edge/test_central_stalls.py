@@ -1,10 +1,13 @@
 """Clients of the reference store that stall, vanish or come back while an old connection still hangs."""
 
 import asyncio
+import logging
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
 from urllib.parse import urlsplit
+
+import pytest
 
 from tests.central_parts import Sample, Tus, central
 
@@ -158,3 +161,40 @@ async def test_a_stop_in_mid_patch_is_prompt_and_keeps_what_was_written(tmp_path
         offset = (await tus.head(location)).offset
         assert 256 * 1024 <= offset <= HALF
         assert "Clip-Receipt" in (await tus.patch(location, DATA[offset:], offset=offset)).headers
+
+
+class Noted(logging.Handler):
+    """Sets an event once a message holds certain words."""
+
+    def __init__(self, words: str) -> None:
+        super().__init__()
+        self.words = words
+        self.seen = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if self.words in record.getMessage():
+            self.seen.set()
+
+
+async def test_a_reader_that_stops_reading_is_cut(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    sample = Sample(data=bytes(20_000_000))  # more than both ends' socket buffers hold
+    noted = Noted("reader gone")
+    logger = logging.getLogger("dockd.central.reading")
+    logger.setLevel(logging.INFO)
+    logger.addHandler(noted)
+    try:
+        async with central(tmp_path, stall_s=0.5) as store, Tus(store.url) as tus:
+            await tus.send(sample)
+            raw = await Raw.to(store.url)
+            raw.writer.write(f"GET /clips/{sample.clip_id}/content HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+            await noted.seen.wait()
+            raw.reset()
+    finally:
+        logger.removeHandler(noted)
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
+
+
+async def test_an_error_of_the_block_that_a_store_serves_comes_out_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError):
+        async with central(tmp_path):
+            _ = 1 / 0
