@@ -29,7 +29,7 @@ EX_OK, EX_DIFFERENT, INTERRUPTED = 0, 1, 130
 STATION = StationId("demo")
 MOST_CAMERAS, MOST_BAYS = 200, 34
 BAYS_A_BUS = 4
-BUS_BYTES_S, UPLINK_BYTES_S = 2_500_000, 1_500_000
+BUS_BYTES_S, UPLINK_BYTES_S = 1_200_000, 800_000
 """At speed 1: a shift change in about a minute, its uploads a little behind its copies."""
 UNWATCHED_SPEED = 12.0
 """How fast officers come and go where nobody watches and nothing is paced."""

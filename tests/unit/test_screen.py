@@ -15,21 +15,8 @@ from dockd.domain.lamps import PATTERNS, Lamp
 from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, ClipKey, ClipState, DockingId, StationId
 from dockd.domain.schedule import JobKind
 from dockd.errors import Reason
-from dockd.screen import (
-    Changes,
-    IngestProgress,
-    LiveBays,
-    done_share,
-    show_backlog,
-    show_bytes,
-    show_doing,
-    show_lamp,
-    show_name,
-    show_ready,
-    show_store,
-    show_text,
-    station_picture,
-)
+from dockd.screen import Changes, IngestProgress, LiveBays, show_bytes, show_name, show_text, station_picture
+from dockd.screen.words import done_share, show_backlog, show_doing, show_lamp, show_ready, show_store
 
 CAMERA = Camera(serial=CameraSerial("DKD-0412"), volume=FOLDER_VOLUME)
 IN_REACH = UplinkView(reason=None, detail="", failures=0, failing_s=0.0, sending={}, verifying_files=0, overdue_files=0)
@@ -99,14 +86,33 @@ def test_no_two_lamps_are_shown_in_the_same_words() -> None:
 def test_a_row_says_camera_battery_progress_minutes_and_receipts() -> None:
     row = next(line for line in drawn(station(FREE, DOCKED)).splitlines() if "DKD-0412" in line)
     assert re.sub(r" {2,}", " | ", row.strip()) == (
-        "3 | DKD-0412 | 63 % | ● yellow, 1 Hz | please wait | not yet | ███░░░░░ | 40 % waits its turn | 4 min | 2/10"
+        "3 | DKD-0412 | ● yellow, 1 Hz | please wait | not yet | ███░░░░░ | 40 % waits its turn | 4 min | 2/10 | 63 %"
     )
+
+
+def test_a_narrow_terminal_shows_everything_in_taller_rows() -> None:
+    console = Console(file=io.StringIO(), width=80, color_system=None, record=True)
+    view = station(replace(DOCKED, lamp=Lamp.CHARGING_COPIED), FREE)
+    console.print(station_picture(view, elapsed_s={}, store="here", title="", narrow=True))
+    text = " ".join(console.export_text().split())
+    for word in (
+        "DKD-0412",
+        "● blue, 2 s",
+        "on, 2 s off",
+        "rather not:",
+        "copied here,",
+        "40 % waits its",
+        "ready: charging",
+    ):
+        assert word in text
+    assert "receipts: 2/10" in text
+    assert "battery: 63 %" in text
 
 
 def test_an_empty_bay_has_no_camera_no_battery_and_no_receipts() -> None:
     row = next(line for line in drawn(station(FREE)).splitlines() if "dock here" in line)
-    assert row.split("dock here")[1].split() == ["-", "-", "-", "-"]
-    assert row.split()[:3] == ["1", "-", "-"]
+    assert row.split("dock here")[1].split() == ["-", "-", "-", "-", "-"]
+    assert row.split()[:2] == ["1", "-"]
 
 
 def test_a_battery_that_cannot_be_read_is_unknown() -> None:
