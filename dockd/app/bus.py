@@ -5,7 +5,7 @@ Owns what the bus does next and what a failure on it means. Must not know how a 
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from dockd.app.erase import erase_clip
 from dockd.app.offload import confirm_clip, copy_clip
@@ -37,6 +37,23 @@ class Underway:
     bytes_done: int
 
 
+@dataclass(slots=True, kw_only=True)
+class _Guest:
+    """A stay on the bus, with what this stay puts off and counts: docking a camera again begins with a clean slate."""
+
+    stay: Stay
+    waiting: Waiting[ClipKey] = field(default_factory=Waiting)
+    grown: set[ClipKey] = field(default_factory=set)
+    spoiled: Counter[ClipKey] = field(default_factory=Counter)
+    usb_failures: int = 0
+    paused_until_s: float = 0.0
+
+    def next_in_s(self, now_s: float) -> float | None:
+        """Say in how many seconds something is due; None where nothing waits for a time."""
+        times = (self.waiting.next_in_s(now_s), self.paused_until_s - now_s)
+        return min((wait_s for wait_s in times if wait_s is not None and 0 <= wait_s < NEVER_S), default=None)
+
+
 class Bus:
     """One bus with the stays on it. `run` works until cancelled."""
 
@@ -52,10 +69,7 @@ class Bus:
         self._space = space
         self._uplink = uplink
         self._bell = Bell()
-        self._stays: dict[DockingId, Stay] = {}
-        self._waiting: Waiting[ClipKey] = Waiting()
-        self._grown: set[ClipKey] = set()
-        self._failures: Counter[DockingId | ClipKey] = Counter()
+        self._guests: dict[DockingId, _Guest] = {}
         self._first: DockingId | None = None
         self._task: asyncio.Task[None] | None = None
         self._current: DockingId | None = None
@@ -65,14 +79,14 @@ class Bus:
 
     def join(self, stay: Stay, *, first: bool) -> None:
         """Take a stay's work on; `first` is "this one first": lifted and docked again at once."""
-        self._stays[stay.docking] = stay
+        self._guests[stay.docking] = _Guest(stay=stay)
         if first:
             self._first = stay.docking
         self.ring()
 
     async def leave(self, docking: DockingId) -> None:
         """End all work on a stay before this returns."""
-        self._stays.pop(docking, None)
+        self._guests.pop(docking, None)
         if self._task is not None and self.underway is not None and self.underway.docking == docking:
             self._task.cancel()
             await asyncio.wait({self._task})
@@ -85,7 +99,7 @@ class Bus:
     @property
     def resting(self) -> bool:
         """Say whether nothing is left to do on any stay, put-off clips included."""
-        return self._resting and self._waiting.next_in_s(self._clock.monotonic_s()) in {None, NEVER_S}
+        return self._resting and self._next_in_s() is None
 
     async def run(self) -> None:
         """Work for ever, one clip at a time."""
@@ -103,45 +117,51 @@ class Bus:
 
     async def _rest(self) -> None:
         self._resting = not self._bell.rung
-        within_s = self._waiting.next_in_s(self._clock.monotonic_s())
-        await self._bell.heard(within_s=None if within_s == NEVER_S else within_s)
+        await self._bell.heard(within_s=self._next_in_s())
         self._resting = False
 
+    def _next_in_s(self) -> float | None:
+        now_s = self._clock.monotonic_s()
+        times = (guest.next_in_s(now_s) for guest in self._guests.values())
+        return min((wait_s for wait_s in times if wait_s is not None), default=None)
+
     async def _choose(self) -> Job | None:
-        if not self._stays:
+        now_s = self._clock.monotonic_s()
+        skip = frozenset(key for guest in self._guests.values() for key in guest.waiting.now(now_s))
+        ready = tuple(docking for docking, guest in self._guests.items() if guest.paused_until_s <= now_s)
+        if not ready:
             return None
-        skip = self._waiting.now(self._clock.monotonic_s())
-        heads = await self._ledger.heads(tuple(self._stays), skip=skip)
+        heads = await self._ledger.heads(ready, skip=skip)
         # A stay may have ended while the ledger answered.
-        here = [head for head in heads if head.docking in self._stays]
+        here = [head for head in heads if head.docking in self._guests]
         return next_job(here, first=self._first, current=self._current, erase=self._policy.erase)
 
     async def _attempt(self, job: Job) -> None:
         """Do one job; every failure that is to be expected is answered here and nowhere else."""
-        stay = self._stays[job.docking]
-        key = job.clip.key
+        guest = self._guests[job.docking]
+        stay = guest.stay
         try:
-            await self._perform(job, stay)
+            await self._perform(job, guest)
         except StaleMoveError:
             # The uplink moved the clip meanwhile: the next look at the ledger knows better.
             pass
         except CameraGoneError as error:
-            await self._usb_failed(stay, key, str(error))
+            await self._usb_failed(job, guest, str(error))
         except ListingError as error:
             await self._break(stay, error.reason, str(error))
         except TransientError as error:
-            await self._failed(job, stay, error)
+            await self._failed(job, guest, error)
         except PermanentError as error:
-            await self._hold(job, stay, error.reason, str(error))
+            await self._hold(job, guest, error.reason, str(error))
         else:
-            self._failures.pop(key, None)
-            self._failures.pop(stay.docking, None)
+            guest.usb_failures = 0
         stay.watch.touched(stay.docking)
 
-    async def _perform(self, job: Job, stay: Stay) -> None:
+    async def _perform(self, job: Job, guest: _Guest) -> None:
+        stay = guest.stay
         match job.kind:
-            case JobKind.COPY if job.clip.key in self._grown:
-                self._grown.discard(job.clip.key)
+            case JobKind.COPY if job.clip.key in guest.grown:
+                guest.grown.discard(job.clip.key)
                 await stay.list_card(ledger=self._ledger)
             case JobKind.COPY:
                 await self._copy(job.clip, stay)
@@ -158,7 +178,7 @@ class Bus:
                     window=lambda opened: stay.watch.erasing(stay.docking, opened=opened),
                 )
                 if refusal is not None:
-                    self._waiting.put_off(job.clip.key, until_s=NEVER_S)
+                    guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
 
     async def _copy(self, clip: Clip, stay: Stay) -> None:
         began_s = self._clock.monotonic_s()
@@ -177,46 +197,51 @@ class Bus:
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
         self._uplink.ring()
 
-    async def _failed(self, job: Job, stay: Stay, error: TransientError) -> None:
+    async def _failed(self, job: Job, guest: _Guest, error: TransientError) -> None:
         key, now_s = job.clip.key, self._clock.monotonic_s()
         await self._ledger.annotate(key, Change(reason=error.reason, detail=str(error)))
         match error.reason:
             case Reason.GROWING:
-                self._grown.add(key)
-                self._waiting.put_off(key, until_s=now_s + self._policy.growing_wait_s)
+                guest.grown.add(key)
+                guest.waiting.put_off(key, until_s=now_s + self._policy.growing_wait_s)
             case Reason.USB:
-                await self._usb_failed(stay, key, str(error))
-            case Reason.HASH if self._tries(key) >= TRIES:
-                await self._hold(job, stay, error.reason, str(error))
+                await self._usb_failed(job, guest, str(error))
+            case Reason.HASH:
+                guest.spoiled[key] += 1
+                if guest.spoiled[key] >= TRIES:
+                    await self._hold(job, guest, error.reason, str(error))
+                else:
+                    guest.waiting.put_off(key, until_s=now_s + AGAIN_WAIT_S)
             case Reason.DISK | Reason.DISK_FULL:
-                self._waiting.put_off(key, until_s=now_s + DISK_WAIT_S)
+                guest.waiting.put_off(key, until_s=now_s + DISK_WAIT_S)
             case _:
-                self._waiting.put_off(key, until_s=now_s + AGAIN_WAIT_S)
+                guest.waiting.put_off(key, until_s=now_s + AGAIN_WAIT_S)
 
-    async def _usb_failed(self, stay: Stay, key: ClipKey, detail: str) -> None:
-        # Counted by camera, not by clip: a dead camera must not cost the bus a deadline for each of its files.
-        if self._tries(stay.docking) >= TRIES:
-            await self._break(stay, Reason.USB, detail)
-        else:
-            self._waiting.put_off(key, until_s=self._clock.monotonic_s() + AGAIN_WAIT_S)
+    async def _usb_failed(self, job: Job, guest: _Guest, detail: str) -> None:
+        # Counted by camera, not by clip: a dead camera must not cost the bus a deadline for each of its files. One that
+        # was pulled is given the time in which its removal is heard of.
+        guest.usb_failures += 1
+        if guest.usb_failures >= TRIES:
+            await self._break(guest.stay, Reason.USB, detail)
+            return
+        now_s = self._clock.monotonic_s()
+        guest.paused_until_s = now_s + AGAIN_WAIT_S
+        # Another file has its turn before this one is read again: it may be the only bad one.
+        guest.waiting.put_off(job.clip.key, until_s=now_s + 2 * AGAIN_WAIT_S)
 
     async def _break(self, stay: Stay, reason: Reason, detail: str) -> None:
-        self._stays.pop(stay.docking, None)
+        self._guests.pop(stay.docking, None)
         await self._ledger.note(
             "camera broken", actor="offload", bay=stay.bay, docking=stay.docking, facts={"why": detail}
         )
         stay.watch.broke(stay.docking, reason, detail)
 
-    async def _hold(self, job: Job, stay: Stay, reason: Reason, detail: str) -> None:
+    async def _hold(self, job: Job, guest: _Guest, reason: Reason, detail: str) -> None:
         change = Change(reason=reason, detail=detail)
         if job.kind is JobKind.COPY:
             await self._ledger.move(job.clip.key, Move.HELD, change, actor="offload")
             return
         # Its bytes are in the spool or at the store: it is the camera that cannot be believed.
         await self._ledger.annotate(job.clip.key, change)
-        self._waiting.put_off(job.clip.key, until_s=NEVER_S)
-        stay.watch.broke(stay.docking, reason, detail)
-
-    def _tries(self, key: DockingId | ClipKey) -> int:
-        self._failures[key] += 1
-        return self._failures[key]
+        guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
+        guest.stay.watch.broke(guest.stay.docking, reason, detail)
