@@ -6,6 +6,7 @@ Owns which edge stands behind which port, and the order of opening and closing. 
 import asyncio
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -152,19 +153,18 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
 @asynccontextmanager
 async def simulated(config: Config) -> AsyncIterator[Plan]:
     """Plan a station whose cameras are simulated, as its configuration says; their folders go when the block ends."""
-    root = config.station.state_dir / "simulated"
-    # The same seed puts the same files on the same cameras: what an earlier run left over is only in the way.
-    await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)
-    shift = await asyncio.to_thread(
-        simulated_shift,
-        root=root,
-        cameras=config.simulate.cameras,
-        bays=[bay.number for bay in config.bays],
-        seed=config.simulate.seed,
-        clock=SystemClock(),
-        bus_bytes_s=config.simulate.bus_bytes_s,
-    )
+    # A folder of its own: the state folder is another daemon's until its lock is ours.
+    root = Path(await asyncio.to_thread(tempfile.mkdtemp, prefix="dockd-simulated-"))
     try:
+        shift = await asyncio.to_thread(
+            simulated_shift,
+            root=root,
+            cameras=config.simulate.cameras,
+            bays=[bay.number for bay in config.bays],
+            seed=config.simulate.seed,
+            clock=SystemClock(),
+            bus_bytes_s=config.simulate.bus_bytes_s,
+        )
         yield config_plan(config, feed=shift.feed, lamps=shift.lamps, pace=shift.pace)
     finally:
         await asyncio.to_thread(shutil.rmtree, root, ignore_errors=True)

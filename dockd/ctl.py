@@ -222,3 +222,7 @@ def _stream_json(name: str, rows: Iterator[Document]) -> None:
 def _say(error: Exception, code: int) -> int:
     sys.stderr.write(f"dockctl: {error}\n")
     return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

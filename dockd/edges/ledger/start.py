@@ -21,10 +21,9 @@ from dockd.edges.ledger.group import GroupWriter
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.rows import link_of
 from dockd.edges.ledger.runner import InlineRunner, ThreadRunner
-from dockd.edges.ledger.schema import migrate, migrations, require_known
-from dockd.errors import Reason, StartRefusedError, TransientError
+from dockd.edges.ledger.schema import DATABASE, migrate, migrations, require_known
+from dockd.errors import InUseError, Reason, StartRefusedError, TransientError
 
-DATABASE = "ledger.db"
 LOCK = "lock"
 
 BUSY_TIMEOUT_MS = 5000
@@ -89,7 +88,7 @@ def lock(state_dir: Path) -> BinaryIO:
         held.seek(0)
         holder = held.read(32).decode("ascii", "replace").strip() or "unknown"
         held.close()
-        raise StartRefusedError(
+        raise InUseError(
             f"state folder {state_dir} is in use by process {holder}: stop that one first, or give this one a state"
             " folder of its own"
         ) from error
