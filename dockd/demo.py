@@ -10,12 +10,11 @@ import json
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from dockd.app.policy import Policy
 from dockd.app.view import StationView
@@ -23,7 +22,7 @@ from dockd.central.main import CentralOptions, Serving, serve
 from dockd.compose import Plan, Running, Shift, WireOptions, pinned_keys, running, simulated_shift
 from dockd.domain.model import Assurance, BayId, ClipState, StationId
 from dockd.edges.clock import SystemClock
-from dockd.screen import Changes, LiveBays, show_bytes
+from dockd.screen import Showing, show_bytes, showing
 
 EX_OK, EX_DIFFERENT, INTERRUPTED = 0, 1, 130
 STATION = StationId("demo")
@@ -61,13 +60,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The arguments. `speed` None is as fast as it goes."""
+    """The arguments. `speed` None is as fast as it goes; `dir` None keeps nothing."""
 
     cameras: int
     bays: tuple[BayId, ...]
     seed: int
-    once: bool
-    speed: float | None
+    once: bool = True
+    speed: float | None = None
+    dir: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,18 +103,6 @@ class Summary:
         )
 
 
-class Screen(Protocol):
-    """Where a demo is shown."""
-
-    def show(self, view: StationView, *, title: str) -> None:
-        """Show the station as it is now."""
-        ...
-
-    def say(self, line: str) -> None:
-        """Say something that stays."""
-        ...
-
-
 def run(arguments: argparse.Namespace) -> int:
     """Run shifts. Returns 0, 1 or 130; raises what `cli` turns into words."""
     settings = Settings(
@@ -123,43 +111,36 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         once=arguments.once,
         speed=arguments.speed or (None if arguments.once else 1.0),
+        dir=arguments.dir,
     )
-    with _folder(arguments.dir) as folder:
-        totals, interrupted = asyncio.run(_until_signalled(settings, folder, as_json=arguments.json))
-    if arguments.json and not (settings.once and interrupted):
+    with showing(quiet=arguments.json) as screen:
+        totals, interrupted = asyncio.run(_until_signalled(settings, screen))
+    unfinished = settings.once and interrupted
+    if arguments.json and not unfinished:
         print(totals.line(), flush=True)
     for difference in totals.differences:
         print(f"dockd demo: {difference}", file=sys.stderr)
     if totals.differences:
         return EX_DIFFERENT
-    return INTERRUPTED if settings.once and interrupted else EX_OK
+    return INTERRUPTED if unfinished else EX_OK
 
 
-async def _until_signalled(settings: Settings, folder: Path, *, as_json: bool) -> tuple[Summary, bool]:
+async def _until_signalled(settings: Settings, screen: Showing) -> tuple[Summary, bool]:
     """Run shifts until they are over or a signal comes; the sum of those that ended, and whether one came."""
     summaries: list[Summary] = []
     loop = asyncio.get_running_loop()
     async with asyncio.TaskGroup() as group:
-        work = group.create_task(_work(settings, folder, summaries.append, as_json=as_json), name="demo")
+        work = group.create_task(_shifts(settings, screen, summaries.append), name="demo")
         for number in (signal.SIGINT, signal.SIGTERM):
             # A second signal must not cut the end short: it would leave the folder behind.
             loop.add_signal_handler(number, lambda: work.cancel() if not work.cancelling() else None)
     return _sum(summaries), work.cancelled()
 
 
-async def _work(settings: Settings, folder: Path, ended: Callable[[Summary], None], *, as_json: bool) -> None:
-    options = CentralOptions(dir=folder / "store", name="demo-store", reserve_bytes=RESERVE_BYTES)
-    async with serve(options) as serving:
-        with _screen(serving, as_json=as_json) as screen:
-            await shifts(settings, folder, serving, screen=screen, ended=ended)
-
-
-async def shifts(
-    settings: Settings, folder: Path, serving: Serving, *, screen: Screen, ended: Callable[[Summary], None]
-) -> None:
+async def _shifts(settings: Settings, screen: Showing, ended: Callable[[Summary], None]) -> None:
     """Run one shift, or shift after shift until one goes wrong; `ended` hears how each ended."""
     while True:
-        summary = await _shift(settings, folder, serving, screen)
+        summary = await run_shift(settings, screen)
         ended(summary)
         screen.say(f"seed {settings.seed}: {summary.words()}")
         if settings.once or summary.differences:
@@ -167,28 +148,32 @@ async def shifts(
         settings = replace(settings, seed=settings.seed + 1)
 
 
-async def _shift(settings: Settings, folder: Path, serving: Serving, screen: Screen) -> Summary:
+async def run_shift(settings: Settings, screen: Showing) -> Summary:
+    """Run one shift with a store and a station of its own, and judge it."""
     clock = SystemClock()
     began_s = clock.monotonic_s()
-    made = await asyncio.to_thread(_make, settings, folder, clock)
-    shift = made.watched(serving.url, station=STATION)
     title = f"dockd demo: {settings.cameras} cameras, {len(settings.bays)} bays, seed {settings.seed}"
-    async with running(_plan(settings, folder, serving, shift)) as run_:
-        stuck = await _watch(run_, clock, settings, lambda view: screen.show(view, title=title))
-        backlog = await run_.ledger.backlog()
-        reckoning = await asyncio.to_thread(shift.reckon)
-        summary = Summary(
-            clips=reckoning.clips,
-            bytes_=reckoning.bytes_,
-            receipted=reckoning.receipted,
-            quarantined=backlog.files.get(ClipState.HELD, 0),
-            erased=reckoning.erased,
-            elapsed_s=clock.monotonic_s() - began_s,
-            differences=((stuck,) if stuck else ()) + reckoning.differences,
-        )
-        if not settings.once:
-            await _pause(run_, clock, lambda view: screen.show(view, title=f"{title}: {summary.words()}"))
-        await run_.station.undock_all()
+    with _folder(settings.dir) as folder:
+        options = CentralOptions(dir=folder / "store", name="demo-store", reserve_bytes=RESERVE_BYTES)
+        made = await asyncio.to_thread(_make, settings, folder, clock)
+        async with serve(options) as serving:
+            shift = made.watched(serving.url, station=STATION)
+            async with running(_plan(settings, folder, serving, shift)) as run_:
+                stuck = await _watch(run_, clock, settings, partial(screen.show, title=title, store=serving.url))
+                backlog = await run_.ledger.backlog()
+                reckoning = await asyncio.to_thread(shift.reckon)
+                summary = Summary(
+                    clips=reckoning.clips,
+                    bytes_=reckoning.bytes_,
+                    receipted=reckoning.receipted,
+                    quarantined=backlog.files.get(ClipState.HELD, 0),
+                    erased=reckoning.erased,
+                    elapsed_s=clock.monotonic_s() - began_s,
+                    differences=((stuck,) if stuck else ()) + reckoning.differences,
+                )
+                if not settings.once:
+                    await _pause(run_, clock, partial(screen.show, title=f"{title}: over", store=serving.url))
+                await run_.station.undock_all()
     return summary
 
 
@@ -265,61 +250,6 @@ def _sum(summaries: Sequence[Summary]) -> Summary:
         elapsed_s=sum(each.elapsed_s for each in summaries),
         differences=tuple(difference for each in summaries for difference in each.differences),
     )
-
-
-# --- what is shown ------------------------------------------------------------------------------------------------
-
-
-class _Silent:
-    """Shows nothing: the one object at the end is all."""
-
-    def show(self, view: StationView, *, title: str) -> None:
-        pass
-
-    def say(self, line: str) -> None:
-        pass
-
-
-class _Lines:
-    """Shows a line for each change, for a pipe."""
-
-    def __init__(self) -> None:
-        self._changes = Changes()
-        self._title = ""
-
-    def show(self, view: StationView, *, title: str) -> None:
-        if title != self._title:
-            self._title = title
-            print(title, flush=True)
-        for line in self._changes.lines(view):
-            print(line, flush=True)
-
-    def say(self, line: str) -> None:
-        print(line, flush=True)
-
-
-class _Table:
-    """Shows a table that is drawn in place, for a terminal."""
-
-    def __init__(self, live: LiveBays) -> None:
-        self._live = live
-
-    def show(self, view: StationView, *, title: str) -> None:
-        self._live.update(view, now_s=time.monotonic(), title=title)
-
-    def say(self, line: str) -> None:
-        self._live.say(line)
-
-
-@contextmanager
-def _screen(serving: Serving, *, as_json: bool) -> Iterator[Screen]:
-    if as_json:
-        yield _Silent()
-    elif sys.stdout.isatty():
-        with LiveBays(store=serving.url) as live:
-            yield _Table(live)
-    else:
-        yield _Lines()
 
 
 # --- what it was told ---------------------------------------------------------------------------------------------

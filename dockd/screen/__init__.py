@@ -6,7 +6,18 @@ a view came from.
 
 from dockd.screen.changes import Changes
 from dockd.screen.progress import IngestProgress
+from dockd.screen.showing import Showing, showing
 from dockd.screen.table import LiveBays, station_picture
 from dockd.screen.words import show_bytes, show_name, show_text
 
-__all__ = ["Changes", "IngestProgress", "LiveBays", "show_bytes", "show_name", "show_text", "station_picture"]
+__all__ = [
+    "Changes",
+    "IngestProgress",
+    "LiveBays",
+    "Showing",
+    "show_bytes",
+    "show_name",
+    "show_text",
+    "showing",
+    "station_picture",
+]

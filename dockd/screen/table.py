@@ -46,9 +46,8 @@ class _Shown:
 class LiveBays:
     """A table of bays that is drawn in place; its lamps blink as the real ones would."""
 
-    def __init__(self, *, store: str, file: IO[str] | None = None) -> None:
-        """Draw on a terminal (stdout unless `file`); `store` says where the store is."""
-        self._store = store
+    def __init__(self, *, file: IO[str] | None = None) -> None:
+        """Draw on a terminal (stdout unless `file`)."""
         self._console = Console(file=file or sys.stdout, highlight=False)
         self._live = Live(console=self._console, auto_refresh=False)
         self._lamps: dict[BayId, _Shown] = {}
@@ -64,15 +63,15 @@ class LiveBays:
         """Give the terminal back as it was, the last table left standing."""
         self._live.stop()
 
-    def update(self, view: StationView, *, now_s: float, title: str) -> None:
-        """Draw a view as it is at `now_s` on a clock that never goes back."""
-        self._live.update(self.frame(view, now_s=now_s, title=title), refresh=True)
+    def update(self, view: StationView, *, now_s: float, title: str, store: str) -> None:
+        """Draw a view as it is at `now_s` on a clock that never goes back; `store` says where the store is."""
+        self._live.update(self.frame(view, now_s=now_s, title=title, store=store), refresh=True)
 
     def say(self, line: str) -> None:
         """Print a line that stays, above the table."""
         self._console.print(Text(line))
 
-    def frame(self, view: StationView, *, now_s: float, title: str) -> RenderableType:
+    def frame(self, view: StationView, *, now_s: float, title: str, store: str) -> RenderableType:
         """Give the picture of a view."""
         elapsed_s: dict[BayId, float] = {}
         for bay in view.bays:
@@ -83,7 +82,7 @@ class LiveBays:
         return station_picture(
             view,
             elapsed_s=elapsed_s,
-            store=self._store,
+            store=store,
             title=title,
             ascii_only=self._console.options.ascii_only,
             narrow=self._console.width < WIDE_COLUMNS,

@@ -12,8 +12,8 @@ from dockd.domain.model import BayId
 LIFTED_STAY_S = (2.0, 4.0)
 LIFTED_GAP_S = (2.0, 5.0)
 REDOCK_GAP_S = (4.0, 12.0)
-ARRIVAL_S = (1.0, 18.0)
-LATE_ARRIVAL_S = (5.0, 20.0)
+ARRIVAL_S = (1.0, 12.0)
+LATE_ARRIVAL_S = (4.0, 16.0)
 EARLY_SHARE = 3
 """One camera in so many is taken away while it is copied."""
 LEAST_TO_LIFT = 3

@@ -302,8 +302,8 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Terminal:
 
 
 def test_the_live_table_takes_the_terminal_and_gives_it_back(terminal: Terminal) -> None:
-    with LiveBays(store="here", file=terminal) as live:
-        live.update(station(DOCKED), now_s=0.0, title="shift 1")
+    with LiveBays(file=terminal) as live:
+        live.update(station(DOCKED), now_s=0.0, title="shift 1", store="here")
     drawing = terminal.getvalue()
     assert "DKD-0412" in drawing
     assert drawing.index("\x1b[?25l") < drawing.rindex("\x1b[?25h"), "the cursor is shown again at the end"
@@ -313,24 +313,24 @@ def test_the_live_table_is_coloured_and_without_colour_under_no_color(
     terminal: Terminal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     coloured = re.compile(r"\x1b\[[0-9;]*3[0-9][0-9;]*m")
-    with LiveBays(store="here", file=terminal) as live:
-        live.update(station(DOCKED), now_s=0.0, title="shift 1")
+    with LiveBays(file=terminal) as live:
+        live.update(station(DOCKED), now_s=0.0, title="shift 1", store="here")
     assert coloured.search(terminal.getvalue())
     monkeypatch.setenv("NO_COLOR", "1")
     plain = Terminal()
-    with LiveBays(store="here", file=plain) as live:
-        live.update(station(DOCKED), now_s=0.0, title="shift 1")
+    with LiveBays(file=plain) as live:
+        live.update(station(DOCKED), now_s=0.0, title="shift 1", store="here")
     assert "yellow, 1 Hz" in plain.getvalue()
     assert not coloured.search(plain.getvalue())
 
 
 def test_a_rhythm_begins_anew_when_the_lamp_changes(terminal: Terminal) -> None:
-    live = LiveBays(store="here", file=terminal)
+    live = LiveBays(file=terminal)
     console = Console(file=io.StringIO(), width=170, color_system=None)
 
     def lit(lamp: Lamp, at_s: float) -> bool:
         with console.capture() as captured:
-            console.print(live.frame(station(replace(DOCKED, lamp=lamp)), now_s=at_s, title=""))
+            console.print(live.frame(station(replace(DOCKED, lamp=lamp)), now_s=at_s, title="", store=""))
         return "●" in captured.get()
 
     assert [lit(Lamp.WAIT, 10.0), lit(Lamp.WAIT, 10.6)] == [True, False]
