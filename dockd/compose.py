@@ -164,6 +164,7 @@ async def simulated(config: Config) -> AsyncIterator[Plan]:
             seed=config.simulate.seed,
             clock=SystemClock(),
             bus_bytes_s=config.simulate.bus_bytes_s,
+            speed=config.simulate.speed,
         )
         yield config_plan(config, feed=shift.feed, lamps=shift.lamps, pace=shift.pace)
     finally:

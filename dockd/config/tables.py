@@ -195,6 +195,9 @@ class Simulate(Table, frozen=True, kw_only=True):
     bus_bytes_s: Annotated[int, Meta(ge=16 * 1024, le=10**10)] = 38_000_000
     """How fast each bus reads. The default is what the USB 2 bus of a Raspberry Pi was measured to carry."""
 
+    speed: Annotated[float, Meta(ge=1, le=1000)] = 1.0
+    """How many times as fast as life officers come and go. The default is life: a shift change takes minutes."""
+
 
 class Log(Table, frozen=True, kw_only=True):
     """What dockd writes about itself, to standard error."""

@@ -39,6 +39,7 @@ def configured(folder: Path, store: StoreProcess, *, more: str = "") -> Path:
         cameras = 2
         seed = 3
         bus_bytes_s = 10000000000
+        speed = 100
         [control]
         socket = "{folder}/control.sock"
         group = "root"
@@ -144,7 +145,7 @@ def test_a_daemon_that_was_killed_leaves_a_socket_that_the_next_one_replaces(
     assert (tmp_path / "control.sock").exists()
     assert dockctl("status", "--socket", str(tmp_path / "control.sock"))[0] == 69
     with daemon(config):
-        receipted(config)
+        assert asked(config, "status")["station"] == "st-1"
 
 
 def test_a_second_daemon_on_one_state_folder_exits(store: StoreProcess, tmp_path: Path) -> None:

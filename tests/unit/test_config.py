@@ -50,7 +50,7 @@ def test_what_is_left_out_has_its_default() -> None:
     assert config.offload == Offload(stall_s=30.0, growing_wait_s=5.0, erase=Erase.RECEIPTED)
     assert config.spool == Spool(reserve_bytes=536_870_912, grace_s=0.0)
     assert config.control == Control(socket=Path("/run/dockd/control.sock"), group="dockd")
-    assert config.simulate == Simulate(cameras=4, seed=1, bus_bytes_s=38_000_000)
+    assert config.simulate == Simulate(cameras=4, seed=1, bus_bytes_s=38_000_000, speed=1.0)
     assert config.log == Log(level=LogLevel.INFO, form=LogForm.AUTO)
 
 
@@ -205,7 +205,7 @@ def test_every_table_and_field_says_what_it_means_and_why() -> None:
 
 
 def test_every_number_has_a_range_and_a_unit_or_counts_something() -> None:
-    counts = {"number", "uploads_at_once", "cameras", "seed"}
+    counts = {"number", "uploads_at_once", "cameras", "seed", "speed"}
     for kind in check.tables().values():
         for field in kind.fields:
             words = check.expectation(field)
