@@ -163,10 +163,14 @@ class ThreadRunner:
             self._thread.join()
 
     def __del__(self) -> None:
-        """Say that it was left open, and let the thread end."""
-        if not self._closed:
-            warnings.warn(f"ledger {self._database} was dropped without close()", ResourceWarning, stacklevel=1)
-            self._queue.put(_Stop(None))
+        """Say that it was left open, and let both threads end."""
+        if self._closed:
+            return
+        warnings.warn(f"ledger {self._database} was dropped without close()", ResourceWarning, stacklevel=1)
+        if self._reader is not None:
+            # aiosqlite's own thread still knows its connection: nobody else would ever stop it.
+            self._reader.stop()
+        self._queue.put(_Stop(None))
 
 
 def _nothing(_: object) -> None:

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from dockd.errors import StartRefusedError
 
+DATABASE = "ledger.db"
+"""The ledger's file in a state folder."""
+
 APPLICATION_ID = 0x646F636B
 """'dock', in the header of every ledger (sqlite.org/fileformat2.html#application_id)."""
 

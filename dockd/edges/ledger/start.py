@@ -218,7 +218,7 @@ def _private(path: str, flags: int) -> int:
 
 
 def _require_sound(connection: sqlite3.Connection, database: Path) -> None:
-    problems = [row[0] for row in connection.execute("PRAGMA quick_check(5)")]
+    problems = [" ".join(row[0].split()) for row in connection.execute("PRAGMA quick_check(5)")]
     if problems != ["ok"]:
         raise StartRefusedError(_damaged(database, "; ".join(problems)))
 

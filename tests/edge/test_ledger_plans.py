@@ -1,0 +1,126 @@
+"""No question of the day reads all the clips: how SQLite says that it will answer them."""
+
+import re
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+
+from dockd.domain.clip import Change, Move
+from dockd.domain.model import Assurance, BayId, CameraSerial, ClipKey, ClipState, DockingId
+from dockd.edges.ledger import reads, views
+from dockd.edges.ledger.core import LedgerCore
+from dockd.edges.ledger.reads import Query
+from dockd.edges.ledger.schema import migrations
+from dockd.edges.ledger.start import connect, prepare
+from tests.ledger_parts import CAMERA, INSTANCE, STATION, Ticks, clip_id, copied, file, listing
+
+
+@pytest.fixture
+def core() -> Iterator[LedgerCore]:
+    with closing(connect(":memory:")) as connection:
+        yield prepare(connection, database=None, station=STATION, now=Ticks(), instance=INSTANCE, scripts=migrations())
+
+
+def plan(connection: sqlite3.Connection, query: Query[Any]) -> list[str]:
+    rows = connection.execute(f"EXPLAIN QUERY PLAN {query.sql}", query.parameters).fetchall()
+    return [row[3] for row in rows]
+
+
+KEY, DOCKING = ClipKey(1), DockingId(1)
+
+QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
+    "heads": (
+        reads.heads([DOCKING], skip=[KEY]),
+        {"clips_copy", "clips_confirm", "clips_erase", "clips_recording"},
+    ),
+    "next_upload_copied": (reads.next_upload(skip=[KEY], wanted=Assurance.ACCEPTED), {"clips_send"}),
+    "next_upload_readback": (reads.next_upload(skip=[KEY], wanted=Assurance.READBACK), {"clips_send", "clips_unread"}),
+    "next_upload_signed": (reads.next_upload(skip=[KEY], wanted=Assurance.SIGNED), {"clips_send", "clips_await"}),
+    "next_reclaim": (
+        reads.next_reclaim(receipted_before_utc="2024-05-01T00:00:00Z"),
+        {"clips_reclaim", "clips_clip_id", "clips_found_path"},
+    ),
+    "clip": (reads.clip(KEY), set()),
+    "leaf": (reads.leaf(KEY), {"custody_clip"}),
+    "links": (reads.links(after=5, limit=10), set()),
+    "tally": (reads.tally(DOCKING), set()),
+    "backlog": (reads.backlog(), {"tallies_open"}),
+    "clips_named": (views.clips_named(clip_id("a")), {"clips_clip_id"}),
+    "receipts_of": (views.receipts(clip_id=clip_id("a"), limit=1), {"clips_clip_id"}),
+    "custody_of": (views.custody_of(KEY), {"custody_clip"}),
+    "bays": (views.bays(), {"dockings_open"}),
+}
+
+
+@pytest.mark.parametrize("name", QUESTIONS)
+def test_a_question_of_the_day_scans_no_table(core: LedgerCore, name: str) -> None:
+    query, indexes = QUESTIONS[name]
+    steps = plan(core.connection, query)
+    # A partial index may be walked from its first entry: it holds only what is asked for.
+    scans = [step for step in steps if re.fullmatch(r"SCAN (clips|custody|c|s|o|f|dockings|tallies)", step)]
+    assert not scans, steps
+    used = set(re.findall(r"INDEX ([a-z]\w+)", " ".join(steps))) - {"sqlite_autoindex_tallies_1"}
+    assert used == indexes
+    sorts = [step for step in steps if "TEMP B-TREE" in step]
+    if not name.startswith(("next_upload_readback", "next_upload_signed")):
+        assert not sorts, steps
+
+
+def test_the_clips_of_a_recording_are_found_by_it(core: LedgerCore) -> None:
+    docking = core.dock(bay=BayId(1), camera=CAMERA, time=Ticks()())
+    core.record_listing(docking, listing(file("A.MP4")), time=Ticks()())
+    steps = plan(core.connection, reads.recording(core.clip(KEY)))
+    assert any("clips_recording (docking=? AND recording_id=?)" in step for step in steps)
+
+
+def test_an_answer_does_not_take_longer_because_the_ledger_is_old(core: LedgerCore) -> None:
+    """Steps of SQLite's machine, which no load on this one changes, with 20 and with 4,000 erased clips."""
+    connection = core.connection
+    docking = core.dock(bay=BayId(1), camera=CAMERA, time=Ticks()())
+    core.record_listing(docking, listing(*(file(f"{number}.MP4") for number in range(20))), time=Ticks()())
+
+    def steps(query: Query[Any]) -> int:
+        count = 0
+
+        def tick() -> int:
+            nonlocal count
+            count += 1
+            return 0
+
+        connection.set_progress_handler(tick, 1)
+        connection.execute(query.sql, query.parameters).fetchall()
+        connection.set_progress_handler(None, 0)
+        return count
+
+    asked = [QUESTIONS[name][0] for name in ("heads", "next_upload_signed", "next_reclaim", "tally", "backlog")]
+    before = [steps(query) for query in asked]
+    connection.execute(
+        "INSERT INTO clips (found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"
+        " tags, urgent, verified_in, sha256, clip_id, url, assurance, receipt, meta_sha256, spooled, detail,"
+        " copied_seq, receipted_utc)"
+        " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000)"
+        " SELECT 1, 1, CAST(i AS BLOB), i, i, 0, 'erased', 'video', printf('%032x', i), '', 0, 1, printf('%064x', i),"
+        " printf('%064x', i), 'http://127.0.0.1/x', 'signed', 'a.b.c', printf('%064x', i), 0, '', i, '2024' FROM n"
+    )
+    after = [steps(query) for query in asked]
+    # One more row in `tallies` for the docking's erased clips.
+    assert all(later <= sooner + 40 for sooner, later in zip(before, after, strict=True)), (before, after)
+
+
+def test_only_what_changed_is_written(core: LedgerCore) -> None:
+    docking = core.dock(bay=BayId(1), camera=CAMERA, time=Ticks()())
+    core.record_listing(docking, listing(file("A.MP4")), time=Ticks()())
+    statements: list[str] = []
+    core.connection.set_trace_callback(statements.append)
+    clip = core.clip(KEY)
+    core.move(KEY, Move.COPIED, copied(clip), actor="offload", time=Ticks()())
+    core.move(KEY, Move.OPENED, Change(url="http://127.0.0.1/1"), actor="upload", time=Ticks()())
+    core.connection.set_trace_callback(None)
+    updates = [statement for statement in dict.fromkeys(statements) if statement.startswith("UPDATE clips")]
+    named = [re.findall(r"(\w+) = ", statement.partition(" WHERE ")[0]) for statement in updates]
+    assert named == [["state", "verified_in", "sha256", "clip_id", "spooled", "copied_seq"], ["url"]]
+    assert ClipState(core.clip(KEY).state) is ClipState.COPIED
+    assert CameraSerial("CAM0001") == core.clip(KEY).camera.serial
