@@ -6,6 +6,7 @@ Owns the child process and the line protocol of `dockd/copier.py`. Knows no card
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -88,9 +89,10 @@ class CopierLostError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Child:
-    """A running copier and its two pipes."""
+    """A running copier, a descriptor of its process and its two pipes."""
 
     process: asyncio.subprocess.Process
+    pidfd: int
     commands: asyncio.StreamWriter
     answers: asyncio.StreamReader
 
@@ -130,8 +132,9 @@ class CopierProcess:
     def kill(self) -> None:
         """Have the child die; whoever awaits its answer then sees to its end."""
         if self._child:
+            # Not process.kill(): that looks whether the child has ended, and takes its end from whoever waits for it.
             with suppress(ProcessLookupError):
-                self._child.process.kill()
+                signal.pidfd_send_signal(self._child.pidfd, signal.SIGKILL)
 
     async def end(self) -> None:
         """Kill the child, and see it end or abandon it."""
@@ -146,6 +149,8 @@ class CopierProcess:
         except TimeoutError:
             child.commands.close()
             self._abandoned(child.process.pid)
+        finally:
+            os.close(child.pidfd)
 
     def _dismiss(self) -> None:
         """Let an idle child go: it ends when its stdin does."""
@@ -201,7 +206,8 @@ class CopierProcess:
         )
         if process.stdin is None or process.stdout is None:
             raise OSError("it was started without pipes")
-        return _Child(process=process, commands=process.stdin, answers=process.stdout)
+        pidfd = os.pidfd_open(process.pid)
+        return _Child(process=process, pidfd=pidfd, commands=process.stdin, answers=process.stdout)
 
 
 def _parse(line: bytes) -> Sign | Answer:
