@@ -76,7 +76,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="how long the store may be away, once all is copied, before giving up with exit code 75 (default 30)",
+        help="once all is copied, how long the store may be away before giving up with exit code 75, or may owe a"
+        " receipt beyond the time it takes to read a clip (default 30)",
     )
 
 
@@ -316,6 +317,7 @@ def _settings(arguments: argparse.Namespace) -> Settings:
             erase=arguments.erase,
             reserve_bytes=reserve_bytes,
             growing_wait_s=2.0,
+            receipt_s=arguments.patience,
         ),
         state_dir=(arguments.state or _default_state()).absolute(),
         wire=WireOptions(

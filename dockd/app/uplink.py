@@ -161,12 +161,16 @@ class Uplink:
         key, now_s = clip.key, self._clock.monotonic_s()
         since_s = self._verifying_since_s.setdefault(key, now_s)
         self._tries[key] += 1
-        late = now_s - since_s > receipt_deadline_s(clip.length_bytes, base_s=self._policy.receipt_s)
-        if late and key not in self._overdue:
+        wait_s = poll_s(self._tries[key], jitter=self._chance.jitter())
+        left_s = since_s + receipt_deadline_s(clip.length_bytes, base_s=self._policy.receipt_s) - now_s
+        if left_s > 0:
+            # The deadline itself is a time to ask: polls have grown far apart by then.
+            wait_s = min(wait_s, left_s)
+        elif key not in self._overdue:
             self._overdue.add(key)
             detail = f"the store has every byte and gave no receipt for {round(now_s - since_s)} s"
             await self._ledger.annotate(key, Change(reason=Reason.RECEIPT, detail=detail))
-        self._waiting.put_off(key, until_s=now_s + poll_s(self._tries[key], jitter=self._chance.jitter()))
+        self._waiting.put_off(key, until_s=now_s + wait_s)
 
     async def _failed(self, clip: Clip, outcome: Outcome) -> None:
         now_s = self._clock.monotonic_s()
