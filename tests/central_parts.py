@@ -1,5 +1,6 @@
 """What tests of the reference store share: clips made by hand, a tus client of few lines, the store as a process."""
 
+import asyncio
 import base64
 import io
 import os
@@ -9,7 +10,7 @@ import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -249,3 +250,11 @@ def central_process(
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@asynccontextmanager
+async def running(folder: Path, *, port: int = 0, under: Sequence[str] = ()) -> AsyncIterator[CentralProcess]:
+    """Do as `central_process` without holding up the loop: under strace on a loaded machine a start takes seconds."""
+    with ExitStack() as opened:
+        yield await asyncio.to_thread(opened.enter_context, central_process(folder, port=port, under=under))
+        await asyncio.to_thread(opened.close)

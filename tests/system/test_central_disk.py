@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from dockd.central.declaration import declare
-from tests.central_parts import Sample, Tus, central_process, claims_of
+from tests.central_parts import Sample, Tus, claims_of, running
 
 SAMPLE = Sample(data=b"0123456789" * 1000)
 HALF = 5000
@@ -42,7 +42,7 @@ def strace(folder: Path, *, path: str, calls: str, fault: str) -> Sequence[str]:
 
 async def half_sent(folder: Path) -> str:
     """Bring the first half of the clip to a store that then stops; where the upload is."""
-    with central_process(folder) as store:
+    async with running(folder) as store:
         async with Tus(store.url) as tus:
             location = (await tus.create(SAMPLE, body=SAMPLE.data[:HALF])).headers["Location"]
         assert await asyncio.to_thread(store.stop) == 0
@@ -51,7 +51,7 @@ async def half_sent(folder: Path) -> str:
 
 async def rest_sent(folder: Path, location: str, *, under: Sequence[str]) -> Answered:
     """Send the second half to a store that meets a fault."""
-    with central_process(folder, under=under) as store:
+    async with running(folder, under=under) as store:
         async with Tus(store.url) as tus:
             answer = await tus.patch(location, SAMPLE.data[HALF:], offset=HALF)
             head = await tus.head(location)
@@ -67,7 +67,7 @@ async def rest_sent(folder: Path, location: str, *, under: Sequence[str]) -> Ans
 
 async def receipt_in_the_end(folder: Path) -> None:
     """Start without faults, send what is missing, and hold receipt and bytes against each other."""
-    with central_process(folder) as store:
+    async with running(folder) as store:
         async with Tus(store.url) as tus:
             location = (await tus.create(SAMPLE)).headers["Location"]
             while "Clip-Receipt" not in (head := await tus.head(location)).headers:
@@ -123,7 +123,7 @@ async def test_killed_at_any_step_it_gives_no_receipt_too_early_and_one_in_the_e
     folder = tmp_path / "central"
     location = await half_sent(folder)
     kill = strace(folder, path=step.path, calls=step.calls, fault="signal=KILL")
-    with central_process(folder, under=kill) as store:
+    async with running(folder, under=kill) as store:
         async with Tus(store.url) as tus:
             with pytest.raises(aiohttp.ClientError):
                 await tus.patch(location, SAMPLE.data[HALF:], offset=HALF)

@@ -23,7 +23,7 @@ import pytest
 
 from dockd.domain.metadata import metadata_header
 from dockd.domain.model import Camera, CameraSerial, Sha256, VolumeId, clip_id_of
-from tests.central_parts import READY_WITHIN_S, Sample, Tus, central_process, claims_of, command
+from tests.central_parts import READY_WITHIN_S, Sample, Tus, central_process, claims_of, command, running
 
 SEED = 20260301
 MIB = 1024 * 1024
@@ -56,11 +56,11 @@ def test_show_key_makes_the_key_once_and_prints_its_public_half_only(tmp_path: P
 
 async def test_the_shown_key_is_the_one_that_signs(tmp_path: Path) -> None:
     folder = tmp_path / "central"
-    with central_process(folder) as store:
+    async with running(folder) as store:
         async with Tus(store.url) as tus:
             receipt = (await tus.send(Sample())).headers["Clip-Receipt"]
-        key = shown_key(folder).strip()  # while the store runs
-        assert store.stop() == 0
+        key = (await asyncio.to_thread(shown_key, folder)).strip()  # while the store runs
+        assert await asyncio.to_thread(store.stop) == 0
     assert claims_of(receipt, key)["clip_id"] == Sample().clip_id
 
 
@@ -210,47 +210,52 @@ async def test_memory_stays_flat_while_a_long_clip_streams_in_and_out(tmp_path: 
     for _ in range(200):
         digest.update(piece)
 
-    with central_process(tmp_path / "central") as store:
-        async with Tus(store.url) as tus:
-            await tus.send(Sample())  # what is loaded on first use is loaded
-            before_bytes = rss_bytes(store.process.pid)
-            most_bytes = before_bytes
+    async with running(tmp_path / "central") as store, Tus(store.url) as tus:
+        await tus.send(Sample())  # what is loaded on first use is loaded
+        before_bytes = rss_bytes(store.process.pid)
+        most_bytes = before_bytes
 
-            async def watched() -> AsyncIterator[bytes]:
-                nonlocal most_bytes
-                async for part in pieces(200, piece):
-                    yield part
-                    most_bytes = max(most_bytes, rss_bytes(store.process.pid))
+        async def watched() -> AsyncIterator[bytes]:
+            nonlocal most_bytes
+            async for part in pieces(200, piece):
+                yield part
+                most_bytes = max(most_bytes, rss_bytes(store.process.pid))
 
-            metadata = long_metadata(length_bytes=200 * MIB, digest=digest.hexdigest())
-            created = await tus.create(Sample(), metadata=metadata, headers={"Upload-Length": str(200 * MIB)})
-            assert created.status == 201, created.text
-            sent = await tus.patch(created.headers["Location"], watched(), offset=0)
-            assert "Clip-Receipt" in sent.headers
-            most_bytes = max(most_bytes, rss_bytes(store.process.pid))
+        metadata = long_metadata(length_bytes=200 * MIB, digest=digest.hexdigest())
+        created = await tus.create(Sample(), metadata=metadata, headers={"Upload-Length": str(200 * MIB)})
+        assert created.status == 201, created.text
+        sent = await tus.patch(created.headers["Location"], watched(), offset=0)
+        assert "Clip-Receipt" in sent.headers
+        most_bytes = max(most_bytes, rss_bytes(store.process.pid))
     assert most_bytes - before_bytes < 12 * MIB, f"grew by {(most_bytes - before_bytes) / MIB:.1f} MiB"
 
 
 async def test_sixty_four_stations_at_once_are_all_receipted(tmp_path: Path) -> None:
     samples = [Sample(data=os.urandom(20_000), station=f"station-{number}") for number in range(64)]
-    with central_process(tmp_path / "central") as store:
+    async with running(tmp_path / "central") as store:
         async with Tus(store.url) as tus:
             answers = await asyncio.gather(*(tus.send(sample) for sample in samples))
-        key = shown_key(tmp_path / "central").strip()
+        key = (await asyncio.to_thread(shown_key, tmp_path / "central")).strip()
     audiences = [claims_of(answer.headers["Clip-Receipt"], key)["aud"] for answer in answers]
     assert audiences == [sample.station for sample in samples]
 
 
-async def test_two_thousand_small_clips_take_less_than_fifteen_seconds(tmp_path: Path) -> None:
-    samples = iter([Sample(data=b"%d" % number * 500, path=b"%d.MP4" % number) for number in range(2000)])
-    with central_process(tmp_path / "central") as store:
-        async with Tus(store.url) as tus:
+def busy_s(pid: int) -> float:
+    """Processor time of a process, its own and the kernel's for it."""
+    user, system = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
-            async def station() -> None:
-                for sample in samples:
-                    assert "Clip-Receipt" in (await tus.send(sample)).headers
 
-            began_s = time.monotonic()
-            await asyncio.gather(*(station() for _ in range(8)))
-            took_s = time.monotonic() - began_s
-    assert took_s < 15, f"took {took_s:.1f} s"
+async def test_a_small_clip_costs_a_few_milliseconds_of_processor_time(tmp_path: Path) -> None:
+    """2,000 clips took 6 to 8 s in all on two quiet cores; the wall clock of a busy machine would say nothing."""
+    samples = iter([Sample(data=b"%d" % number * 500, path=b"%d.MP4" % number) for number in range(1000)])
+    async with running(tmp_path / "central") as store, Tus(store.url) as tus:
+
+        async def station() -> None:
+            for sample in samples:
+                assert "Clip-Receipt" in (await tus.send(sample)).headers
+
+        began_s = busy_s(store.process.pid)
+        await asyncio.gather(*(station() for _ in range(8)))
+        took_s = busy_s(store.process.pid) - began_s
+    assert took_s < 7.5, f"1,000 clips took {took_s:.1f} s of processor time"
