@@ -116,6 +116,9 @@ async def serving(handle: Handle, *, tls: ssl.SSLContext | None = None) -> Async
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
                 await handle(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()  # closing in form would wait for bytes and for TLS, half a minute each
+            raise
         finally:
             writer.close()
             with suppress(ConnectionError, ssl.SSLError):

@@ -16,7 +16,8 @@ from http.client import HTTPResponse, IncompleteRead
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from dockd.edges.tus_socket import BUFFER_BYTES, Body, Connection, Peer, SourceError, Stop
+from dockd.edges.tus_socket import BUFFER_BYTES, Body, Connection, Peer, SourceError
+from dockd.edges.tus_stop import Stop
 from dockd.errors import InvariantError
 from dockd.tus.message import MAX_WORDS_BYTES, BodyRange, Request, Response
 from dockd.tus.pace import Pace, book, limited, slice_bytes

@@ -25,7 +25,8 @@ import aiohttp
 
 from dockd.domain.model import Sha256
 from dockd.edges.tus_body import Pacer, Pool, Timeouts, fetch_digest, send_body
-from dockd.edges.tus_socket import Address, Peer, SourceError, Stop, StoppedError
+from dockd.edges.tus_socket import Address, Peer, SourceError
+from dockd.edges.tus_stop import Stop, StoppedError
 from dockd.edges.tus_trust import Trust, TrustFiles, tls_trouble
 from dockd.errors import InvariantError, Reason, TransientError
 from dockd.tus.message import MAX_WORDS_BYTES, Request, Response

@@ -11,54 +11,32 @@ import fcntl
 import io
 import mmap
 import os
-import select
 import socket
 import ssl
 import struct
 import termios
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPResponse
 from typing import TYPE_CHECKING, cast
+
+from dockd.edges.tus_stop import READABLE, WRITABLE, Stop
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 BUFFER_BYTES = 256 * 1024
 _GULP_BYTES = 8 * 1024 * 1024
-_IN, _OUT = select.POLLIN | select.POLLHUP | select.POLLERR, select.POLLOUT
 
 
 Address = tuple[int, tuple[str | int, ...] | tuple[int, bytes]]
 """Family and socket address, as getaddrinfo gives them."""
 
 
-class StoppedError(Exception):
-    """This exchange is not wanted any more."""
-
-
 class SourceError(Exception):
     """The file that is a request's body cannot be read, or is shorter than the body was said to be."""
-
-
-class Stop:
-    """Tells a thread to stop, wherever it waits."""
-
-    def __init__(self) -> None:
-        self._fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
-
-    def fileno(self) -> int:
-        """Give a descriptor that is readable once told."""
-        return self._fd
-
-    def tell(self) -> None:
-        """Stop it; from any thread, any number of times."""
-        os.eventfd_write(self._fd, 1)
-
-    def close(self) -> None:
-        """Give the descriptor back, once the thread is through."""
-        os.close(self._fd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,24 +81,19 @@ class Connection:
         failed: OSError = ConnectionRefusedError(f"{peer.server_hostname} has no address")
         for left, (family, address) in zip(range(len(peer.addresses), 0, -1), peer.addresses, strict=True):
             share_s = (deadline_s - time.monotonic()) / left
-            sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-            connection = cls(sock, stall_timeout_s=stall_timeout_s)
-            try:
-                connection._connect(address, stop, deadline_s=time.monotonic() + share_s)
-            except OSError as error:
-                connection.close()
-                failed = error
-                continue
-            except BaseException:
-                connection.close()
-                raise
-            try:
+            with ExitStack() as undo:
+                sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+                connection = cls(sock, stall_timeout_s=stall_timeout_s)
+                undo.callback(connection.close)
+                try:
+                    connection._connect(address, stop, deadline_s=time.monotonic() + share_s)
+                except OSError as error:
+                    failed = error
+                    continue
                 if peer.tls is not None:
                     connection._begin_tls(peer.tls, peer.server_hostname, stop, deadline_s=deadline_s)
-            except BaseException:
-                connection.close()
-                raise
-            return connection
+                undo.pop_all()
+                return connection
         raise failed
 
     def close(self) -> None:
@@ -172,9 +145,9 @@ class Connection:
             try:
                 return self._sock.recv_into(view)
             except (BlockingIOError, ssl.SSLWantReadError):
-                self._wait(_IN, stop, deadline_s=deadline_s)
+                stop.wait(self._sock.fileno(), READABLE, deadline_s=deadline_s)
             except ssl.SSLWantWriteError:
-                self._wait(_OUT, stop, deadline_s=deadline_s)
+                stop.wait(self._sock.fileno(), WRITABLE, deadline_s=deadline_s)
 
     # --- the way there ---
 
@@ -183,7 +156,7 @@ class Connection:
         try:
             self._sock.connect(address)
         except BlockingIOError:
-            self._wait(_OUT, stop, deadline_s=deadline_s)
+            stop.wait(self._sock.fileno(), WRITABLE, deadline_s=deadline_s)
             code = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
             if code:
                 raise OSError(code, os.strerror(code)) from None
@@ -195,9 +168,9 @@ class Connection:
             try:
                 wrapped.do_handshake()
             except ssl.SSLWantReadError:
-                self._wait(_IN, stop, deadline_s=deadline_s)
+                stop.wait(self._sock.fileno(), READABLE, deadline_s=deadline_s)
             except ssl.SSLWantWriteError:
-                self._wait(_OUT, stop, deadline_s=deadline_s)
+                stop.wait(self._sock.fileno(), WRITABLE, deadline_s=deadline_s)
             else:
                 return
 
@@ -223,16 +196,18 @@ class Connection:
             left_bytes = body.length_bytes - sent_bytes
             slice_bytes = body.slice_bytes()
             if slice_bytes is None:
-                booked_bytes = min(_GULP_BYTES, left_bytes)
-            elif not booked_bytes:
-                booked_bytes = min(slice_bytes, left_bytes)
-                self._pause(body.book(booked_bytes), stop)
-            went_bytes = send(body.fd, body.offset_bytes + sent_bytes, booked_bytes, stop)
+                booked_bytes, count = 0, _GULP_BYTES
+            else:
+                if not booked_bytes:
+                    booked_bytes = min(slice_bytes, left_bytes)
+                    stop.pause(body.book(booked_bytes))
+                count = booked_bytes
+            went_bytes = send(body.fd, body.offset_bytes + sent_bytes, min(count, left_bytes), stop)
             if went_bytes == 0 and not self._early:
                 end_bytes = body.offset_bytes + body.length_bytes
                 raise SourceError(f"ends at {body.offset_bytes + sent_bytes} bytes, expected {end_bytes}")
             sent_bytes += went_bytes
-            booked_bytes -= went_bytes
+            booked_bytes = max(booked_bytes - went_bytes, 0)
             body.told(sent_bytes)
         return sent_bytes
 
@@ -255,8 +230,8 @@ class Connection:
 
     def _writable_unless_answered(self, stop: Stop) -> bool:
         """Wait until there is room to send; True if the peer has begun to answer instead."""
-        ready = self._wait(_IN | _OUT, stop, deadline_s=time.monotonic() + self._stall_timeout_s)
-        if ready & _IN:
+        ready = stop.wait(self._sock.fileno(), READABLE | WRITABLE, deadline_s=time.monotonic() + self._stall_timeout_s)
+        if ready & READABLE:
             try:
                 self._early = self._sock.recv(4096)
             except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
@@ -279,7 +254,7 @@ class Connection:
         unsent_bytes = self._unsent_bytes()
         while True:
             try:
-                self._wait(_IN, stop, deadline_s=time.monotonic() + self._stall_timeout_s)
+                stop.wait(self._sock.fileno(), READABLE, deadline_s=time.monotonic() + self._stall_timeout_s)
             except TimeoutError:
                 before_bytes, unsent_bytes = unsent_bytes, self._unsent_bytes()
                 if unsent_bytes >= before_bytes:
@@ -292,25 +267,6 @@ class Connection:
         packed = fcntl.ioctl(self._sock.fileno(), termios.TIOCOUTQ, bytes(4))
         (unsent_bytes,) = struct.unpack("i", packed)
         return int(unsent_bytes)
-
-    def _pause(self, wait_s: float, stop: Stop) -> None:
-        if wait_s > 0:
-            poll = select.poll()
-            poll.register(stop, select.POLLIN)
-            if poll.poll(wait_s * 1000):
-                raise StoppedError
-
-    def _wait(self, events: int, stop: Stop, *, deadline_s: float) -> int:
-        """Wait for any of the events on the socket; gives those that are there."""
-        poll = select.poll()
-        poll.register(self._sock, events)
-        poll.register(stop, select.POLLIN)
-        ready = dict(poll.poll(max(deadline_s - time.monotonic(), 0) * 1000))
-        if stop.fileno() in ready:
-            raise StoppedError
-        if not ready:
-            raise TimeoutError("nothing moved in time")
-        return ready[self._sock.fileno()]
 
 
 class _Reader(io.RawIOBase):
