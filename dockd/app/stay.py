@@ -8,7 +8,7 @@ from typing import Protocol
 from dockd.app.ports import Card, Ledger
 from dockd.domain.erasure import Stay as StayFacts
 from dockd.domain.model import BayId, Camera, Clip, DockingId, ListedFile
-from dockd.errors import InvariantError, Reason
+from dockd.errors import PermanentError, Reason
 
 
 class Watch(Protocol):
@@ -54,12 +54,12 @@ class Stay:
         """Give a clip's file as this stay's listing has it.
 
         Raises:
-            InvariantError: the ledger believes a clip to be here that was never listed.
+            PermanentError: MISSING, it was listed in this stay and is not in the latest listing.
 
         """
         file = self._files.get(clip.path)
         if file is None:
-            raise InvariantError(f"clip {clip.key} ({clip.path!r}): not in the listing of docking {self.docking}")
+            raise PermanentError(Reason.MISSING, f"{clip.path!r} was listed in this stay and is no longer on the camera")
         return file
 
     def facts(self, *, erase_allowed: bool) -> StayFacts:

@@ -77,15 +77,16 @@ def reconcile(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) ->
     """Compare a complete listing with the clips known of this camera and volume.
 
     `known` holds, oldest first, every clip of the camera and volume that is not erased. The latest clip of a path and
-    length is its candidate; an erased one never is, so a file that comes back is copied and proven anew.
+    length is its candidate; an erased one never is, so a file that comes back is copied and proven anew. A clip that
+    was met in this docking already, at a listing before this one, is left as it is: it was read, or held, in this stay.
     """
     candidates = {(clip.path, clip.length_bytes): clip for clip in known}
-    lengths = {file.path: file for file in listing.files}
+    files = {file.path: file for file in listing.files}
     new: list[ListedFile] = []
     moves: list[KnownMove] = []
     met: set[ClipKey] = set()
     for clip in known:
-        file = lengths.get(clip.path)
+        file = files.get(clip.path)
         if clip.state is ClipState.FOUND and file is not None and file.length_bytes > clip.length_bytes:
             met.add(clip.key)
             moves.append(_grew(clip, file, docking=docking))
@@ -96,7 +97,8 @@ def reconcile(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) ->
             new.append(file)
         elif candidate.key not in met:
             met.add(candidate.key)
-            moves.append(_redocked(candidate, file, docking=docking))
+            if candidate.docking != docking or candidate.state is ClipState.ERASING:
+                moves.append(_redocked(candidate, file, docking=docking))
     moves.extend(_absent(clip) for clip in known if clip.key not in met and clip.state in _MUST_BE_THERE)
     return Reconciled(new=tuple(new), moves=tuple(moves))
 

@@ -1,0 +1,290 @@
+"""Who looks on and believes nobody: the promises, checked after every commit, every unlink and every change of a lamp.
+
+Owns its own reading of the ledger's tables, the receipts and the chain. Shares no code with what it judges.
+"""
+
+import json
+import sqlite3
+from base64 import urlsafe_b64decode
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from dockd.domain.lamps import Lamp
+from dockd.domain.model import BayId
+from tests.sim.cameras import SimCamera
+from tests.sim.disk import Disk
+from tests.sim.rack import Rack
+from tests.sim.store import Store
+
+FAR = {"found": 0, "copied": 1, "uploaded": 2, "receipted": 3, "erasing": 4, "erased": 5}
+BACKWARD = {
+    ("copied", "found"): {"spool-lost"},
+    ("uploaded", "found"): {"spool-lost"},
+    ("uploaded", "copied"): {"store-lost"},
+    ("erasing", "receipted"): {"erase-failed", "redocked"},
+    ("found", "held"): {"held"},
+    ("copied", "held"): {"held"},
+    ("uploaded", "held"): {"held"},
+    ("held", "found"): {"recopy"},
+    ("held", "copied"): {"resumed"},
+    ("held", "held"): {"redocked", "superseded"},
+}
+PROVEN = {"receipted", "erasing", "erased"}
+GREEN = {Lamp.GO_RECEIPTED, Lamp.CHARGING_RECEIPTED}
+BLUE = {Lamp.GO_COPIED, Lamp.CHARGING_COPIED}
+LAG_S = 1.0
+"""A lamp may be this late with bad news: counts are read ten times a second, and answers take their time."""
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A clip as its row has it."""
+
+    key: int
+    serial: str
+    volume: str
+    docking: int
+    path: bytes
+    length_bytes: int
+    state: str
+    sha256: str | None
+    clip_id: str | None
+    url: str | None
+    receipt: str | None
+
+
+class Auditor:
+    """One run's judge."""
+
+    def __init__(
+        self, *, connection: sqlite3.Connection, disk: Disk, store: Store, rack: Rack, now_s: Callable[[], float]
+    ) -> None:
+        self._connection = connection
+        self._disk = disk
+        self._store = store
+        self._rack = rack
+        self._now_s = now_s
+        self._seq = 0
+        self._hash = "0" * 64
+        self._states: dict[int, str] = {}
+        self._lamps: dict[BayId, Lamp] = {}
+        self._doubtful_since_s: dict[BayId, float] = {}
+        self._checked_receipts: set[str] = set()
+        self.unlinked: list[tuple[SimCamera, bytes, str]] = []
+
+    # --- what is called by the simulated ports ---
+
+    def committed(self) -> None:
+        """Check everything that this commit made durable."""
+        links = self._connection.execute(
+            "SELECT seq, prev, hash, body FROM custody WHERE seq > ? ORDER BY seq", (self._seq,)
+        ).fetchall()
+        for seq, prev, digest, body in links:
+            self._link(seq, prev, digest, body)
+            entry = json.loads(body)
+            if entry["clip"] is not None:
+                self._moved(entry)
+        touched = {clip for (_, _, _, body) in links if (clip := json.loads(body)["clip"]) is not None}
+        for key in sorted(touched):
+            self._row(self._one(key))
+        self.look_at_lamps()
+
+    def shown(self, bay: BayId, lamp: Lamp) -> None:
+        """Judge what a lamp begins to say."""
+        self._lamps[bay] = lamp
+        self._doubtful_since_s.pop(bay, None)
+        why = self._unjustified(bay)
+        # A receipt is never taken back, so green is never early; blue may cross the news that a clip was held.
+        require(why is None or lamp in BLUE, f"I8: bay {bay} turned {lamp.value}: {why}")
+        self.look_at_lamps()
+
+    def dark(self) -> None:
+        """Hear that the program ended: lamps say nothing any more."""
+        self._lamps.clear()
+        self._doubtful_since_s.clear()
+
+    def unlinking(self, camera: SimCamera, path: bytes) -> None:
+        """Judge an unlink before it happens (I1, I3, I7)."""
+        data = camera.files[path].data
+        digest, what = sha256(data).hexdigest(), f"{camera.name} {path!r}"
+        rows = [row for row in self._rows_of(camera, path) if row.state == "erasing" and row.sha256 == digest]
+        require(bool(rows), f"I1: {what} goes, and no clip of these bytes is on record as being erased")
+        self._receipt(rows[-1])
+        require(camera.stay in camera.listed, f"I7: {what} goes, and its card was not listed completely in this stay")
+        read = camera.read.get((camera.stay, path))
+        require(read == digest, f"I3: {what} goes, last read in this stay as {read}, is {digest}")
+        siblings = [
+            row
+            for row in self._siblings(rows[-1])
+            if row.state not in PROVEN
+        ]
+        require(not siblings, f"I1: {what} goes before {[row.path for row in siblings]} of its recording")
+        self.unlinked.append((camera, path, digest))
+
+    # --- what is asked at the end ---
+
+    def final(self) -> None:
+        """Check once more that nothing is lost: what was unlinked is proven, at the store and in the ledger (I4)."""
+        for camera, path, digest in self.unlinked:
+            kept = any(
+                row.state in PROVEN and row.sha256 == digest and row.receipt in self._store.genuine
+                for row in self._rows_of(camera, path)
+            )
+            stored = any(sha256(data).hexdigest() == digest for data in self._store.objects.values())
+            require(kept and stored, f"I4: {camera.name} {path!r} is gone and not proven")
+
+    def rows(self) -> list[Row]:
+        """Every clip."""
+        return self._select("1 = 1 ORDER BY c.key", ())
+
+    # --- custody (I11) ---
+
+    def _link(self, seq: int, prev: str, digest: str, body: bytes) -> None:
+        require(seq == self._seq + 1, f"I11: entry {seq} follows {self._seq}")
+        require(prev == self._hash, f"I11: entry {seq} names {prev} before it, expected {self._hash}")
+        require(digest == sha256(b"\0" + body).hexdigest(), f"I11: entry {seq} does not hash to its hash")
+        self._seq, self._hash = seq, digest
+
+    def _moved(self, entry: Mapping[str, Any]) -> None:
+        key, before, after, cause = entry["clip"], entry["from"], entry["to"], entry["cause"]
+        if not after:
+            return  # a note that moves nothing
+        known = self._states.get(key, "")
+        require(before == known, f"I11: clip {key} moves from {before!r}, was {known!r} ({cause})")
+        if before and (before, after) in BACKWARD:
+            require(cause in BACKWARD[before, after], f"I11: clip {key} goes {before} -> {after} because of {cause}")
+        elif before:
+            forward = before != "held" and after != "held" and FAR[after] in {FAR[before], FAR[before] + 1}
+            skip = (before, after) == ("copied", "receipted")
+            require(forward or skip, f"I11: clip {key} goes {before} -> {after} ({cause})")
+        else:
+            require(after == "found", f"I11: clip {key} begins as {after}")
+        self._states[key] = after
+        if cause == "copied":
+            self.copied(key)
+
+    def _row(self, row: Row) -> None:
+        require(row.state == self._states[row.key], f"I11: clip {row.key} is {row.state}, its log says otherwise")
+        match row.state:
+            case "uploaded":
+                require(row.url in self._store.claimed_full, f"I8: clip {row.key} uploaded, the store never said so")
+            case "receipted" | "erasing" | "erased":
+                self._receipt(row)
+            case _:
+                pass
+
+    def copied(self, key: int) -> None:
+        """Judge a copy at the commit that claims it (I8, I5)."""
+        row = self._one(key)
+        data = self._disk.synced.get(row.clip_id or "")  # type: ignore[call-overload] # a ClipId is its text
+        require(data is not None, f"I8: clip {key} is on record as copied, and no synced copy is in the spool")
+        digest = sha256(data or b"").hexdigest()
+        require(digest == row.sha256, f"I5: clip {key} is on record as {row.sha256}, the spool has {digest}")
+
+    def _receipt(self, row: Row) -> None:
+        """Read a receipt by hand, and hold it against the store's own books (I1, I2)."""
+        text = row.receipt or ""
+        claims = self._store.genuine.get(text)
+        require(claims is not None, f"I1: clip {row.key} is {row.state} on a receipt that the store never gave")
+        if text not in self._checked_receipts:
+            header, payload, signature = (urlsafe_b64decode(part + "=" * (-len(part) % 4)) for part in text.split("."))
+            key = Ed25519PublicKey.from_public_bytes(self._store.key.private.public_key().public_bytes_raw())
+            key.verify(signature, text.rpartition(".")[0].encode("ascii"))
+            require(json.loads(payload) == claims, f"I1: clip {row.key}: its receipt says {payload!r}")
+            require(json.loads(header)["alg"] == "EdDSA", f"I1: clip {row.key}: signed by {header!r}")
+            self._checked_receipts.add(text)
+        said = {name: (claims or {}).get(name) for name in ("clip_id", "sha256", "length", "aud")}
+        wanted = {"clip_id": row.clip_id, "sha256": row.sha256, "length": row.length_bytes, "aud": "station-1"}
+        require(said == wanted, f"I1: clip {row.key}: its receipt says {said}, expected {wanted}")
+        stored = self._store.objects.get(row.clip_id or "")
+        require(
+            stored is not None and sha256(stored).hexdigest() == row.sha256,
+            f"I2: clip {row.key} is {row.state}, the store does not hold its bytes",
+        )
+
+    # --- lamps (I3, I8) ---
+
+    def look_at_lamps(self) -> None:
+        """Judge what every lamp goes on saying."""
+        for bay in self._lamps:
+            why = self._unjustified(bay)
+            if why is None:
+                self._doubtful_since_s.pop(bay, None)
+                continue
+            since_s = self._doubtful_since_s.setdefault(bay, self._now_s())
+            late_s = self._now_s() - since_s
+            require(late_s <= LAG_S, f"I8: bay {bay} says {self._lamps[bay].value} for {late_s:.1f} s: {why}")
+
+    def _unjustified(self, bay: BayId) -> str | None:
+        lamp = self._lamps[bay]
+        if lamp not in GREEN | BLUE:
+            return None
+        told = self._rack.told[bay]
+        if told is None:
+            return "no camera is there"
+        camera, stay = told
+        listing = camera.listed.get(stay)
+        if listing is None:
+            return f"{camera.name} was not listed in this stay"
+        for file in listing.files:
+            read = camera.read.get((stay, file.path))
+            if read is None:
+                return f"{camera.name} {file.path!r} was not read in this stay"
+            good = PROVEN if lamp in GREEN else PROVEN | {"copied", "uploaded"}
+            rows = [row for row in self._rows_of(camera, file.path) if row.sha256 == read]
+            if not any(row.state in good for row in rows):
+                return f"{camera.name} {file.path!r} is {[row.state for row in rows]}"
+            if lamp in GREEN and not any(row.receipt in self._store.genuine for row in rows):
+                return f"{camera.name} {file.path!r} has no receipt"
+        return None
+
+    # --- reading the ledger ---
+
+    def _rows_of(self, camera: SimCamera, path: bytes) -> list[Row]:
+        return self._select(
+            "f.serial = ? AND f.volume = ? AND c.path = ? ORDER BY c.key",
+            (camera.identity.serial, camera.identity.volume, path),
+        )
+
+    def _siblings(self, row: Row) -> list[Row]:
+        folder, _, name = row.path.rpartition(b"/")
+        stem = name.rpartition(b".")[0] or name
+        rows = self._select("c.docking = ? ORDER BY c.key", (row.docking,))
+        return [
+            other
+            for other in rows
+            if other.path.rpartition(b"/")[0] == folder
+            and (other.path.rpartition(b"/")[2].rpartition(b".")[0] or other.path.rpartition(b"/")[2]) == stem
+        ]
+
+    def _one(self, key: int) -> Row:
+        (row,) = self._select("c.key = ?", (key,))
+        return row
+
+    def _select(self, where: str, values: tuple[object, ...]) -> list[Row]:
+        sql = (
+            "SELECT c.key, f.serial, f.volume, c.docking, c.path, c.length_bytes, c.state, c.sha256, c.clip_id, c.url,"
+            " c.receipt FROM clips c JOIN dockings f ON f.key = c.found_in WHERE "
+        )
+        return [
+            Row(
+                key=key, serial=serial, volume=volume, docking=docking, path=path, length_bytes=length, state=state,
+                sha256=digest, clip_id=clip_id, url=url, receipt=receipt,
+            )
+            for key, serial, volume, docking, path, length, state, digest, clip_id, url, receipt
+            in self._connection.execute(sql + where, values)
+        ]  # fmt: skip
+
+
+def require(holds: bool, message: str) -> None:  # noqa: FBT001 - reads as assert, and is never optimised away
+    """Fail the run on a broken promise."""
+    if not holds:
+        raise Violation(message)

@@ -1,0 +1,110 @@
+"""The ledger on a simulated disk: the real SQL, on one thread, with the delays and the cuts of the real writer.
+
+Owns the database, which outlives every run of the program. `SimRunner` behaves as the daemon's writing thread does:
+what it was given happens in order, awaited or not, and is answered after the commit.
+"""
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+from dockd.domain.model import StationId
+from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter
+from dockd.edges.ledger.ledger import StationLedger
+from dockd.edges.ledger.reads import Query
+from dockd.edges.ledger.schema import migrations
+from dockd.edges.ledger.start import connect, prepare
+from dockd.errors import Reason, TransientError
+from tests.sim.fate import Fate, Fault
+from tests.sim.machine import Power, SimClock
+
+T = TypeVar("T")
+
+
+class Books:
+    """The database of one station."""
+
+    def __init__(self, fate: Fate, *, station: StationId, clock: SimClock, committed: Callable[[], None]) -> None:
+        self.fate = fate
+        self.connection: sqlite3.Connection = connect(":memory:")
+        self._station = station
+        self._clock = clock
+        self._scripts = migrations()
+        self.committed = committed
+
+    def open(self, power: Power) -> tuple[StationLedger, "SimRunner"]:
+        """Start the ledger for a run of the program, with every check of a start."""
+        core = prepare(
+            self.connection,
+            database=None,
+            station=self._station,
+            now=self._clock.now,
+            instance="00" * 16,
+            scripts=self._scripts,
+        )
+        runner = SimRunner(self, GroupWriter(first=lambda: core, again=lambda: core), power)
+        self.committed()
+        return StationLedger(runner, now=self._clock.now, release=_released), runner
+
+
+class SimRunner:
+    """Commits groups of closures a little later, and answers queries a little stale."""
+
+    def __init__(self, books: Books, writer: GroupWriter, power: Power) -> None:
+        self._books = books
+        self._fate = books.fate
+        self._writer = writer
+        self._power = power
+        self._queue: list[tuple[Closure[Any], asyncio.Future[Any]]] = []
+
+    def run(self, closure: Closure[T]) -> asyncio.Future[T]:
+        """Queue a closure."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        if not self._queue:
+            loop.call_later(self._fate.between(0.0005, 0.02), self._commit)
+        self._queue.append((closure, answer))
+        return answer
+
+    async def fetch(self, query: Query[T]) -> T:
+        """Ask: the answer is as old as its way back is long."""
+        await self._power.step("ledger read", least_s=0.0001, most_s=0.002)
+        rows = self._books.connection.execute(query.sql, query.parameters).fetchall()
+        answer = query.decode(rows)
+        await self._power.step("ledger answer", least_s=0.0001, most_s=0.002)
+        return answer
+
+    async def close(self) -> None:
+        """Commit what is queued."""
+        while self._queue:
+            await asyncio.sleep(0.01)
+
+    def _commit(self) -> None:
+        group, self._queue = self._queue, []
+        if self._power.on and self._fate.strikes(Fault.POWER_CUT, "before a commit"):
+            self._power.fail("before a commit")
+        if not self._power.on:
+            return
+        if self._fate.strikes(Fault.LEDGER_FULL):
+            for _, answer in group:
+                if not answer.done():
+                    answer.set_exception(TransientError(Reason.DISK_FULL, "ledger: database or disk is full"))
+            return
+        outcomes = self._writer.commit([closure for closure, _ in group])
+        self._books.committed()
+        if self._fate.strikes(Fault.POWER_CUT, "after a commit"):
+            self._power.fail("after a commit")
+            return
+        for (_, answer), outcome in zip(group, outcomes, strict=True):
+            if answer.done():
+                continue
+            match outcome:
+                case Done(value=value):
+                    answer.set_result(cast("Any", value))
+                case Failed(error=error):
+                    answer.set_exception(error)
+
+
+def _released() -> None:
+    """No lock is held."""

@@ -1,0 +1,212 @@
+"""Simulated cameras: files in memory that can be pulled away, hang, lie and come back at any moment.
+
+Owns what is on every camera, and what was read from it in which stay. Implements the ports Cards and Card.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from dockd.app.ports import Attached, Copied, ReadAgain
+from dockd.domain.canonical import sha256_hex
+from dockd.domain.erasure import ErasePermit
+from dockd.domain.listing import listing_of
+from dockd.domain.model import BayId, Camera, ListedFile, Listing, Sha256, clip_id_of
+from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
+from tests.sim.disk import SimSpool, flipped
+from tests.sim.fate import Fate, Fault
+from tests.sim.machine import Power
+
+CHUNK_BYTES = 500
+RATE_BYTES_S = 4000.0
+HANG_S = 30.0
+
+
+@dataclass(slots=True, kw_only=True)
+class SimFile:
+    """One file. `grows` is how often it is found longer than it was, `unreadable` lasts."""
+
+    data: bytes
+    mtime_ns: int
+    urgent: bool = False
+    grows: int = 0
+    unreadable: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class SimCamera:
+    """One camera. A stay is one coming under one device name; what was read is kept by stay."""
+
+    name: str
+    identity: Camera
+    files: dict[bytes, SimFile]
+    bay: BayId | None = None
+    stay: int = 0
+    read_only: bool = False
+    limbo: dict[bytes, SimFile] = field(default_factory=dict)
+    listed: dict[int, Listing] = field(default_factory=dict)
+    read: dict[tuple[int, bytes], Sha256] = field(default_factory=dict)
+
+    def settle_limbo(self, fate: Fate, *, what: str) -> None:
+        """Let erasures that were not flushed come back, or not."""
+        for path, file in sorted(self.limbo.items()):
+            if path not in self.files and fate.random.random() < 0.7:
+                self.files[path] = file
+                fate.struck(Fault.COMES_BACK, f"{self.name} {path!r} {what}")
+        self.limbo.clear()
+
+
+class Witness(Protocol):
+    """Who looks on while files go."""
+
+    def unlinking(self, camera: SimCamera, path: bytes) -> None:
+        """See a file that is about to go."""
+        ...
+
+
+class SimCards:
+    """The port Cards."""
+
+    def __init__(
+        self,
+        fate: Fate,
+        power: Power,
+        *,
+        spool: SimSpool,
+        find: Callable[[str], SimCamera],
+        pull: Callable[[SimCamera], None],
+        witness: Witness,
+    ) -> None:
+        self.fate = fate
+        self.power = power
+        self.spool = spool
+        self.find = find
+        self.pull = pull
+        self.witness = witness
+
+    async def open(self, attached: Attached) -> "SimCard":
+        """Open a card for reading."""
+        camera = self.find(attached.source)
+        stay = camera.stay
+        if attached.source != f"{camera.name}/{stay}":
+            raise CameraGoneError(f"{attached.source}: it left before it was open")
+        await self.power.step("open")
+        if camera.stay != stay or camera.bay is None:
+            raise CameraGoneError(f"{attached.source}: it left before it was open")
+        if self.fate.strikes(Fault.OPEN_FAILS, camera.name):
+            raise TransientError(Reason.USB, f"{camera.name}: the card does not open")
+        return SimCard(self, camera)
+
+
+class SimCard:
+    """The port Card: one open card, of no use once its camera left."""
+
+    def __init__(self, cards: SimCards, camera: SimCamera) -> None:
+        self._cards = cards
+        self._fate = cards.fate
+        self._power = cards.power
+        self._camera = camera
+        self._stay = camera.stay
+
+    async def listing(self) -> Listing:
+        """List every file, or fail."""
+        await self._step("listing")
+        if self._fate.strikes(Fault.HANG, f"{self._camera.name} listing"):
+            await self._step("listing hangs", most_s=HANG_S)
+            raise TransientError(Reason.USB, f"{self._camera.name}: no answer within {HANG_S} s")
+        if self._fate.strikes(Fault.LISTING_ERROR, self._camera.name):
+            raise ListingError(Reason.LISTING, f"{self._camera.name}: the listing ends in EIO")
+        files = [
+            ListedFile(path=path, length_bytes=len(file.data), mtime_ns=file.mtime_ns, urgent=file.urgent)
+            for path, file in self._camera.files.items()
+        ]
+        if files and self._fate.strikes(Fault.DUPLICATE_NAME, self._camera.name):
+            files.append(self._fate.random.choice(files))
+        listing = listing_of(files)
+        await self._step("listed")
+        self._camera.listed[self._stay] = listing
+        self._fate.note(f"{self._camera.name} lists {len(files)} files")
+        return listing
+
+    async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        """Copy one file into the spool."""
+        source = await self._source(file)
+        if source.grows:
+            source.grows -= 1
+            source.data += b"+" * self._fate.random.randrange(1, 300)
+            source.mtime_ns += 2_000_000_000
+            self._fate.struck(Fault.GROWING, f"{self._camera.name} {file.path!r}")
+        if len(source.data) != file.length_bytes or source.mtime_ns != file.mtime_ns:
+            raise TransientError(Reason.GROWING, f"{file.path!r} is {len(source.data)} bytes, was {file.length_bytes}")
+        data = await self._read(source, file, progress=progress)
+        clip_id = clip_id_of(
+            camera=self._camera.identity, path=file.path, length_bytes=len(data), sha256=Sha256(sha256_hex(data))
+        )
+        await self._cards.spool.write(clip_id, data)
+        await self._step("copied")
+        return Copied(clip_id=clip_id, sha256=Sha256(sha256_hex(data)), length_bytes=len(data))
+
+    async def reread(self, file: ListedFile) -> ReadAgain:
+        """Read a file past every cache."""
+        source = await self._source(file)
+        data = await self._read(source, file, progress=lambda _: None)
+        cached = self._fate.strikes(Fault.CACHED, self._camera.name)
+        return ReadAgain(sha256=Sha256(sha256_hex(data)), length_bytes=len(data), uncached=not cached)
+
+    async def erase(self, permit: ErasePermit) -> None:
+        """Unlink one file, sync, look."""
+        await self._step("erase")
+        camera, path = self._camera, permit.path
+        if camera.read_only or self._fate.strikes(Fault.READ_ONLY, camera.name):
+            raise PermanentError(Reason.REFUSED, f"{camera.name}: read-only file system")
+        if self._fate.strikes(Fault.PULL_IN_ERASE, f"{camera.name} before the unlink"):
+            self._cards.pull(camera)
+        self._here()
+        if path in camera.files:
+            self._cards.witness.unlinking(camera, path)
+            camera.limbo[path] = camera.files.pop(path)
+            self._fate.note(f"{camera.name} unlinks {path!r}")
+        if self._fate.strikes(Fault.PULL_IN_ERASE, f"{camera.name} after the unlink"):
+            self._cards.pull(camera)
+        await self._step("erase, sync")
+        if not self._fate.strikes(Fault.COMES_BACK, f"{camera.name} does not flush"):
+            camera.limbo.pop(path, None)
+
+    async def close(self) -> None:
+        """Let go."""
+        if self._power.on:
+            self._fate.note(f"{self._camera.name} closed")
+
+    async def _source(self, file: ListedFile) -> SimFile:
+        await self._step("open file")
+        source = self._camera.files.get(file.path)
+        if source is None:
+            raise PermanentError(Reason.MISSING, f"{file.path!r} is not on the card")
+        if self._fate.strikes(Fault.HANG, f"{self._camera.name} {file.path!r}"):
+            await self._step("hangs", most_s=HANG_S)
+            raise TransientError(Reason.USB, f"{file.path!r}: no answer within {HANG_S} s")
+        if source.unreadable or self._fate.strikes(Fault.UNREADABLE, f"{self._camera.name} {file.path!r}"):
+            raise PermanentError(Reason.UNREADABLE, f"{file.path!r}: Input/output error")
+        return source
+
+    async def _read(self, source: SimFile, file: ListedFile, *, progress: Callable[[int], None]) -> bytes:
+        data = source.data
+        if data and self._fate.strikes(Fault.MISREAD, f"{self._camera.name} {file.path!r}"):
+            data = flipped(data, self._fate)
+        for done in range(0, len(data), CHUNK_BYTES):
+            chunk_s = len(data[done : done + CHUNK_BYTES]) / RATE_BYTES_S
+            await self._step("read", least_s=chunk_s, most_s=chunk_s)
+            progress(min(len(data), done + CHUNK_BYTES))
+        self._camera.read[self._stay, file.path] = Sha256(sha256_hex(data))
+        return data
+
+    async def _step(self, what: str, *, least_s: float = 0.001, most_s: float = 0.02) -> None:
+        self._here()
+        await self._power.step(f"{self._camera.name} {what}", least_s=least_s, most_s=most_s)
+        if self._camera.bay is not None and self._fate.strikes(Fault.PULL, f"{self._camera.name} {what}"):
+            self._cards.pull(self._camera)
+        self._here()
+
+    def _here(self) -> None:
+        if self._camera.bay is None or self._camera.stay != self._stay:
+            raise CameraGoneError(f"{self._camera.name}: it left")

@@ -1,0 +1,116 @@
+"""The spool's disk: what is written is there, what is synced is there after a power cut, and some of it rots.
+
+Owns bytes by clip id. Implements the port Spool; the copier writes through `write`.
+"""
+
+from pathlib import Path
+
+from dockd.app.ports import Room
+from dockd.domain.canonical import sha256_hex
+from dockd.domain.model import ClipId, Sha256
+from dockd.errors import Reason, TransientError
+from tests.sim.fate import Fate, Fault
+from tests.sim.machine import Power
+
+ROOT = Path("/spool")
+
+
+class Disk:
+    """What outlives a run of the program."""
+
+    def __init__(self, fate: Fate, *, capacity_bytes: int) -> None:
+        self.fate = fate
+        self.capacity_bytes = capacity_bytes
+        self.seen: dict[ClipId, bytes] = {}
+        self.synced: dict[ClipId, bytes] = {}
+
+    def lose_power(self) -> None:
+        """Lose what was not synced."""
+        self.seen = dict(self.synced)
+
+    def rot(self) -> None:
+        """Let one byte of one copy change."""
+        keys = sorted(key for key, data in self.synced.items() if data)
+        if keys:
+            key = self.fate.random.choice(keys)
+            spoiled = flipped(self.synced[key], self.fate)
+            self.seen[key] = self.synced[key] = spoiled
+            self.fate.struck(Fault.BIT_ROT, key[:8])
+
+    @property
+    def free_bytes(self) -> int:
+        """Room left."""
+        return self.capacity_bytes - sum(map(len, self.seen.values()))
+
+
+class SimSpool:
+    """The spool as one run of the program sees it."""
+
+    def __init__(self, disk: Disk, power: Power, *, claims_early: bool = False) -> None:
+        self._disk = disk
+        self._fate = disk.fate
+        self._power = power
+        self._claims_early = claims_early
+
+    def path(self, clip_id: ClipId) -> Path:
+        """Where a copy lies."""
+        return ROOT / clip_id
+
+    def read(self, source: Path) -> bytes | None:
+        """The copy that a request's body comes from."""
+        return self._disk.seen.get(ClipId(source.name))
+
+    async def room(self) -> Room:
+        """What is left; the disk may be full of other things."""
+        await self._power.step("room")
+        if self._fate.strikes(Fault.DISK_FULL):
+            return Room(free_bytes=0, free_files=5000)
+        return Room(free_bytes=self._disk.free_bytes, free_files=5000)
+
+    async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
+        """Hash a copy as it is now."""
+        await self._power.step("digest")
+        data = self._disk.seen.get(clip_id)
+        return None if data is None else (Sha256(sha256_hex(data)), len(data))
+
+    async def has_header(self, clip_id: ClipId) -> bool:
+        """An odd file has none."""
+        await self._power.step("has_header")
+        return not self._disk.seen[clip_id].startswith(b"headless")
+
+    async def discard(self, clip_id: ClipId) -> None:
+        """Remove a copy, and sync."""
+        await self._power.step("discard")
+        self._disk.seen.pop(clip_id, None)
+        await self._power.step("discard, sync")
+        self._disk.synced.pop(clip_id, None)
+        self._fate.note(f"spool gave up {clip_id[:8]}")
+
+    async def write(self, clip_id: ClipId, data: bytes) -> None:
+        """Keep a copy: data synced, renamed, folder synced, read back.
+
+        Raises:
+            TransientError: DISK or HASH; nothing stays.
+
+        """
+        if self._claims_early:
+            # A copier that claims before it syncs: a planted fault.
+            self._disk.seen[clip_id] = data
+            return
+        await self._power.step("copy, fdatasync")
+        if self._fate.strikes(Fault.FSYNC, clip_id[:8]):
+            raise TransientError(Reason.DISK, "spool: fdatasync: Input/output error")
+        self._disk.seen[clip_id] = data
+        await self._power.step("copy, folder fsync")
+        self._disk.synced[clip_id] = data
+        await self._power.step("copy, read back")
+        if self._fate.strikes(Fault.SPOOL_MISREAD, clip_id[:8]):
+            del self._disk.seen[clip_id], self._disk.synced[clip_id]
+            raise TransientError(Reason.HASH, "spool: reads back otherwise than it was written")
+        self._fate.note(f"spool keeps {clip_id[:8]} {len(data)} bytes")
+
+
+def flipped(data: bytes, fate: Fate) -> bytes:
+    """Give the same bytes with one of them wrong."""
+    at = fate.random.randrange(len(data))
+    return data[:at] + bytes([data[at] ^ (1 << fate.random.randrange(8))]) + data[at + 1 :]

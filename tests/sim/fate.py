@@ -1,0 +1,158 @@
+"""Chance and its record: the one Random of a run, which faults strike when, and the trace of everything that happened.
+
+Owns every random choice. The same seed makes the same choices in the same order, as long as the program asks for them
+in the same order.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping
+from enum import StrEnum
+from hashlib import sha256
+from random import Random
+
+
+class Fault(StrEnum):
+    """What can go wrong, by the names of the catalogue."""
+
+    PULL = "camera pulled at any moment"
+    PULL_IN_ERASE = "camera pulled in the erase window"
+    RENAMED = "device comes back under another name"
+    TWIN = "two cameras with one serial"
+    REPLACED = "another file under an old name"
+    HANG = "a read that hangs"
+    MISREAD = "a read gives wrong bytes"
+    CACHED = "a re-read that a cache may have answered"
+    UNREADABLE = "a file that cannot be read"
+    GROWING = "a file still growing"
+    OPEN_FAILS = "a card that does not open"
+    LISTING_ERROR = "listing ends in an error"
+    DUPLICATE_NAME = "two equal names"
+    READ_ONLY = "card read-only at erase"
+    COMES_BACK = "erased file comes back"
+    DISK_FULL = "spool full"
+    FSYNC = "fsync fails"
+    SPOOL_MISREAD = "spool reads back otherwise"
+    BIT_ROT = "spool bit rot"
+    LEDGER_FULL = "ledger cannot write"
+    POWER_CUT = "power cut"
+    RESTART = "clean restart"
+    CLOCK_JUMP = "wall clock jumps"
+    BLACK_HOLE = "no answer at all"
+    BROKEN_BODY = "connection broken in the body"
+    LOST_ANSWER = "answer lost"
+    PAGE = "captive portal's page"
+    REDIRECT = "redirect elsewhere"
+    CONFLICT = "409"
+    LOCKED = "423"
+    GONE = "404 or 410 on resume"
+    BUSY = "5xx and 429 with Retry-After"
+    AUTH = "401 or 403"
+    REFUSED = "400 on creation"
+    OFFSET_BACK = "offset goes back"
+    OFFSET_TOO_HIGH = "offset too high"
+    BYTES_LOST = "204, then the bytes are lost"
+    LATE = "late receipt"
+    FORGED = "forged receipt"
+    WRONG_CLIP = "receipt of another clip"
+    WRONG_STATION = "receipt for another station"
+    WRONG_DIGEST = "receipt with another digest"
+    WRONG_METADATA = "receipt over other metadata"
+    OTHER_KEY = "receipt under another key"
+    NOT_CANONICAL = "receipt in another spelling"
+
+
+RATES: Mapping[Fault, float] = {
+    Fault.PULL: 0.004,
+    Fault.PULL_IN_ERASE: 0.15,
+    Fault.RENAMED: 0.1,
+    Fault.TWIN: 0.3,
+    Fault.REPLACED: 0.25,
+    Fault.HANG: 0.03,
+    Fault.MISREAD: 0.06,
+    Fault.CACHED: 0.1,
+    Fault.UNREADABLE: 0.05,
+    Fault.GROWING: 0.15,
+    Fault.OPEN_FAILS: 0.3,
+    Fault.LISTING_ERROR: 0.2,
+    Fault.DUPLICATE_NAME: 0.15,
+    Fault.READ_ONLY: 0.25,
+    Fault.COMES_BACK: 0.3,
+    Fault.DISK_FULL: 0.08,
+    Fault.FSYNC: 0.06,
+    Fault.SPOOL_MISREAD: 0.1,
+    Fault.BIT_ROT: 0.08,
+    Fault.LEDGER_FULL: 0.002,
+    Fault.POWER_CUT: 0.003,
+    Fault.RESTART: 0.25,
+    Fault.CLOCK_JUMP: 0.4,
+    Fault.BLACK_HOLE: 0.05,
+    Fault.BROKEN_BODY: 0.25,
+    Fault.LOST_ANSWER: 0.1,
+    Fault.PAGE: 0.1,
+    Fault.REDIRECT: 0.08,
+    Fault.CONFLICT: 0.12,
+    Fault.LOCKED: 0.12,
+    Fault.GONE: 0.06,
+    Fault.BUSY: 0.12,
+    Fault.AUTH: 0.1,
+    Fault.REFUSED: 0.04,
+    Fault.OFFSET_BACK: 0.1,
+    Fault.OFFSET_TOO_HIGH: 0.06,
+    Fault.BYTES_LOST: 0.15,
+    Fault.LATE: 0.3,
+    Fault.FORGED: 0.08,
+    Fault.WRONG_CLIP: 0.08,
+    Fault.WRONG_STATION: 0.08,
+    Fault.WRONG_DIGEST: 0.08,
+    Fault.WRONG_METADATA: 0.08,
+    Fault.OTHER_KEY: 0.08,
+    Fault.NOT_CANONICAL: 0.08,
+}
+"""How often each strikes, for each time that it could."""
+
+KINDS_AT_ONCE = (0, 3, 6, 12, 20)
+"""How many kinds of faults a run may have: few at a time reach deeper than all at once."""
+
+
+class Fate:
+    """The chance of one run."""
+
+    def __init__(self, seed: int) -> None:
+        self.random = Random(seed)
+        kinds = self.random.choice(KINDS_AT_ONCE)
+        self.possible = frozenset(self.random.sample(list(Fault), kinds))
+        self.injected: Counter[Fault] = Counter()
+        self.lines: list[str] = []
+        self.calm = False
+        self._hash = sha256()
+
+    def strikes(self, fault: Fault, where: str = "") -> bool:
+        """Say whether a fault happens here and now, and write it down."""
+        if self.calm or fault not in self.possible or self.random.random() >= RATES[fault]:
+            return False
+        self.struck(fault, where)
+        return True
+
+    def struck(self, fault: Fault, where: str = "") -> None:
+        """Write down that a fault happened."""
+        self.injected[fault] += 1
+        self.note(f"FAULT {fault.value} {where}")
+
+    def note(self, what: str) -> None:
+        """Add a line to the trace."""
+        line = f"{asyncio.get_running_loop().time():12.4f} {what}"
+        self.lines.append(line)
+        self._hash.update(line.encode("utf-8", "surrogateescape") + b"\n")
+
+    def trace_sha256(self) -> str:
+        """Name everything that happened."""
+        return self._hash.hexdigest()
+
+    def between(self, least: float, most: float) -> float:
+        """Choose a number."""
+        return self.random.uniform(least, most)
+
+    def jitter(self) -> float:
+        """Give a number in [0, 1): the port Chance."""
+        return self.random.random()

@@ -1,0 +1,230 @@
+"""One simulated shift: cameras come and go while everything goes wrong, and then all faults end.
+
+Owns the course of a run and its outcome. `run(seed)` is the same every time.
+"""
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass
+
+from dockd.domain.bay import Phase
+from dockd.domain.model import Assurance, BayId
+from tests.sim.auditor import PROVEN, require
+from tests.sim.cameras import SimCamera
+from tests.sim.fate import Fate, Fault
+from tests.sim.loop import SpinError, StuckError, simulate
+from tests.sim.world import Setup, World, only_disk, policy_of
+
+CALM_S = 4 * 3600.0
+"""Long enough for every back-off that was begun; what is not done by then is stuck."""
+PLANS: tuple[dict[BayId, str], ...] = (
+    {BayId(1): "a"},
+    {BayId(1): "a", BayId(2): "a"},
+    {BayId(1): "a", BayId(2): "a", BayId(3): "b"},
+    {BayId(1): "a", BayId(2): "b", BayId(3): "a", BayId(4): "b"},
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What came of a run."""
+
+    seed: int
+    error: str
+    trace_sha256: str
+    injected: Counter[Fault]
+    states: Counter[str]
+    lines: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Say it in a few lines, with the end of the trace where it failed."""
+        states = ", ".join(f"{state} {count}" for state, count in sorted(self.states.items()))
+        head = f"seed {self.seed}: {self.error or 'well'}; {states}; trace {self.trace_sha256}"
+        return "\n".join((head, *self.lines[-60:])) if self.error else head
+
+
+def run(seed: int, *, claims_early: bool = False) -> Outcome:
+    """Run one shift."""
+    fate = Fate(seed)
+    policy = policy_of(fate)
+    setup = Setup(policy=policy, receipts=policy.wanted is Assurance.SIGNED, claims_early=claims_early)
+    try:
+        error, states = simulate(lambda: _run(fate, setup))
+    except (SpinError, StuckError) as caught:
+        error, states = f"I17: {type(caught).__name__}: {caught}", Counter()
+    return Outcome(
+        seed=seed,
+        error=error,
+        trace_sha256=fate.trace_sha256(),
+        injected=fate.injected,
+        states=states,
+        lines=tuple(fate.lines),
+    )
+
+
+async def _run(fate: Fate, setup: Setup) -> tuple[str, Counter[str]]:
+    world = World(fate, setup=setup, buses=dict(fate.random.choice(PLANS)))
+    error = ""
+    try:
+        await _shift(world)
+        await _calm(world)
+        _judge(world)
+    except Exception as caught:  # noqa: BLE001 - whatever it is, it is this seed's outcome
+        error = _words(caught)
+        await world.abandon()
+    states = Counter(row.state for row in world.auditor.rows())
+    world.books.connection.close()
+    return error, states
+
+
+def _words(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return f"{type(error).__name__}: {error}"
+
+
+async def _shift(world: World) -> None:
+    """Things happen."""
+    fate = world.fate
+    for _ in range(fate.random.randrange(1, 5)):
+        world.add_camera()
+    if fate.strikes(Fault.TWIN, world.cameras[0].name):
+        world.add_camera(twin_of=world.cameras[0])
+    world.boot()
+    for _ in range(fate.random.randrange(4, 14)):
+        await _wait(world, fate.random.choice((0.2, 2.0, 8.0, 30.0)) * fate.random.random())
+        await _happen(world)
+
+
+async def _happen(world: World) -> None:
+    fate = world.fate
+    if fate.strikes(Fault.CLOCK_JUMP):
+        world.clock.ahead_s += fate.random.choice((-3 * 86_400.0, 400 * 86_400.0, -7200.0))
+    if fate.strikes(Fault.BIT_ROT):
+        world.disk.rot()
+    if fate.strikes(Fault.RESTART):
+        await world.stop()
+        await asyncio.sleep(1)
+        world.boot()
+    elif Fault.POWER_CUT in fate.possible and fate.random.random() < 0.1:
+        fate.struck(Fault.POWER_CUT)
+        await _cut(world)
+    away = [camera for camera in world.cameras if camera.bay is None]
+    free = [bay for bay, camera in world.rack.bays.items() if camera is None]
+    docked = [camera for camera in world.cameras if camera.bay is not None]
+    if docked and fate.strikes(Fault.RENAMED):
+        world.rack.rename(fate.random.choice(docked))
+    elif away and free and fate.random.random() < 0.75:
+        camera = fate.random.choice(away)
+        world.replace_file(camera)
+        world.rack.dock(camera, fate.random.choice(free))
+    elif docked and fate.random.random() < 0.6:
+        camera = fate.random.choice(docked)
+        world.rack.pull(camera)
+        if free and fate.random.random() < 0.5:
+            # Moved to another bay at once, before the station can have noticed.
+            world.rack.dock(camera, fate.random.choice(free))
+
+
+async def _wait(world: World, seconds: float) -> None:
+    """Let time pass, and bring the program back whenever it is gone."""
+    loop = asyncio.get_running_loop()
+    end_s = loop.time() + seconds
+    while loop.time() < end_s:
+        run = world.running
+        cut = asyncio.create_task(run.power.cut.wait(), name="cut")
+        await asyncio.wait({cut, run.task}, timeout=end_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
+        cut.cancel()
+        await asyncio.wait({cut})
+        for error in world.broken:
+            raise error
+        if run.power.cut.is_set():
+            await _cut(world)
+        elif run.task.done():
+            only_disk(run.task.exception())
+            world.rack.plug_feed(None)
+            world.auditor.dark()
+            run.power.on = False
+            await asyncio.sleep(2)
+            world.boot()
+
+
+async def _cut(world: World) -> None:
+    await world.lose_power()
+    await asyncio.sleep(world.fate.between(1, 30))
+    world.boot()
+
+
+async def _calm(world: World) -> None:
+    """All faults end; every camera is docked once more; nothing may be left to do in the end (I17)."""
+    world.fate.calm = True
+    world.fate.note("calm")
+    await _wait(world, 1.0)
+    world.store.hurry()
+    for camera in world.cameras:
+        camera.read_only = False
+        if camera.bay is not None:
+            world.rack.pull(camera)
+    await _wait(world, 1.0)
+    loop = asyncio.get_running_loop()
+    waiting = [camera for camera in world.cameras if not _is_second_twin(world, camera)]
+    limit_s = loop.time() + CALM_S
+    docked: list[SimCamera] = []
+    while waiting or docked:
+        free = [bay for bay, camera in world.rack.bays.items() if camera is None]
+        for bay in free[: len(waiting)]:
+            camera = waiting.pop(0)
+            world.rack.dock(camera, bay)
+            docked.append(camera)
+        await _wait(world, 2.0)
+        while not world.running.station.offloaded or not world.running.station.uploaded:
+            require(loop.time() < limit_s, "I17: the station does not come to rest")
+            await _wait(world, 5.0)
+        await _wait(world, 1.0)
+        world.auditor.look_at_lamps()
+        await _judge_docked(world, docked)
+        for camera in docked if waiting else ():
+            world.rack.pull(camera)
+        docked = [] if waiting else docked
+        if not waiting:
+            break
+        await _wait(world, 1.0)
+    world.rack.end()
+    await _wait(world, 2.0)
+    require(world.running.station.settled, "I17: the feed has ended, all is done, and the station is not settled")
+    await _wait(world, 130.0)
+    await world.stop()
+
+
+def _is_second_twin(world: World, camera: SimCamera) -> bool:
+    first = next(other for other in world.cameras if other.identity == camera.identity)
+    return first is not camera
+
+
+async def _judge_docked(world: World, docked: list[SimCamera]) -> None:
+    """Every file of a docked camera is dealt with, and its lamp says so."""
+    bays = {bay.number: bay for bay in (await world.running.station.view()).bays}
+    for camera in docked:
+        assert camera.bay is not None
+        bay = bays[camera.bay]
+        require(bay.phase == Phase.READY, f"I17: {camera.name} rests in {bay.phase}: {bay.reason} {bay.detail}")
+        require(bay.work.held_files == 0, f"I17: {camera.name}: {bay.work.held_files} files held, and no fault lasts")
+        require(bay.work.left_files == 0, f"I17: {camera.name}: {bay.work.left_files} files left")
+        if world.setup.receipts:
+            require(bay.work.unreceipted_files == 0, f"I17: {camera.name}: {bay.work.unreceipted_files} unreceipted")
+        if world.setup.receipts and world.setup.policy.erase:
+            require(not camera.files, f"I17: {camera.name} still has {sorted(camera.files)}")
+        if not (world.setup.receipts and world.setup.policy.erase):
+            listed = {file.path for file in camera.listed[camera.stay].files}
+            require(listed <= camera.files.keys(), f"I1: {camera.name} lost {sorted(listed - camera.files.keys())}")
+
+
+def _judge(world: World) -> None:
+    """Nothing is lost, and everything is accounted for (I4, I18)."""
+    for error in world.broken:
+        raise error
+    world.auditor.final()
+    wanted = PROVEN if world.setup.receipts else {"uploaded"}
+    for row in world.auditor.rows():
+        done = row.state in wanted or row.state == "held"
+        require(done, f"I18: clip {row.key} {row.path!r} ends as {row.state}")
