@@ -106,6 +106,15 @@ async def test_an_idle_child_is_let_go_and_a_new_one_serves_the_next_command(doc
     await card.close()
 
 
+async def test_a_child_that_is_busy_again_is_not_let_go(dock: Dock) -> None:
+    card = await FolderCards(dock.spool, erase=True, patience=Patience(idle_s=0.02)).open(attached(dock))
+    dock.put("BIG.MP4", b"")
+    os.truncate(dock.card / "BIG.MP4", 256 << 20)  # half a second or more of work
+    await card.listing()
+    assert (await card.copy(dock.listed(b"BIG.MP4"), progress=unheard)).length_bytes == 256 << 20
+    await card.close()
+
+
 async def gone(pid: int | None) -> None:
     """Wait until a process has ended."""
     assert pid is not None

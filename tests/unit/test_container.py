@@ -1,6 +1,7 @@
 import random
 import struct
 from collections.abc import Callable
+from importlib import resources
 
 import pytest
 
@@ -104,6 +105,16 @@ def test_a_container_without_its_header_is_told(data: bytes) -> None:
 )
 def test_what_is_no_container_lacks_no_header(data: bytes) -> None:
     assert headed(data)
+
+
+def test_a_real_recording_has_its_header_until_it_is_cut_off() -> None:
+    real = resources.files("dockd.sim") / "media" / "clip.mp4"
+    data = real.read_bytes()
+    assert headed(data)
+    moov = data.index(b"moov") - 4
+    whole = moov + int.from_bytes(data[moov : moov + 4], "big")
+    assert not headed(data[: whole - 1])
+    assert headed(data[:whole])
 
 
 @pytest.mark.promise("I16")
