@@ -17,15 +17,13 @@ from dockd.edges.copier_process import Patience
 from dockd.errors import CameraGoneError, Reason, TransientError
 from tests.copier_parts import CAMERA, Dock, a_dock
 
-IMPATIENT = Patience(stall_s=2.0, disk_stall_s=2.0)
-
 
 @pytest.fixture
 def dock(tmp_path: Path) -> Dock:
     return a_dock(tmp_path)
 
 
-async def opened(dock: Dock, patience: Patience = IMPATIENT) -> tuple[FolderCards, DescriptorCard]:
+async def opened(dock: Dock, patience: Patience | None = None) -> tuple[FolderCards, DescriptorCard]:
     cards = FolderCards(dock.spool, erase=True, patience=patience)
     return cards, await cards.open(Attached(bay=BayId(1), camera=CAMERA, source=str(dock.card)))
 
@@ -77,8 +75,8 @@ async def test_a_copier_killed_in_the_middle_of_a_file_is_a_usb_fault_and_the_ne
 
 @pytest.mark.promise("I17")
 async def test_a_copier_that_hangs_is_killed_on_schedule_and_the_next_command_works(dock: Dock) -> None:
-    cards, card = await opened(dock)
-    with pytest.raises(TransientError, match="copy: no sign of life from the copier for 2 s") as caught:
+    cards, card = await opened(dock, Patience(stall_s=3.0))
+    with pytest.raises(TransientError, match="copy: no sign of life from the copier for 3 s") as caught:
         await card.copy(endless(dock), progress=once(signalled(card, signal.SIGSTOP)))
     assert caught.value.reason is Reason.USB
     assert cards.abandoned == []
@@ -88,7 +86,7 @@ async def test_a_copier_that_hangs_is_killed_on_schedule_and_the_next_command_wo
 
 async def test_a_copier_that_nobody_can_kill_is_abandoned_and_counted(dock: Dock) -> None:
     """A process in an uninterruptible wait outlives its kill; here the wait for its end is made nothing."""
-    cards, card = await opened(dock, Patience(stall_s=2.0, kill_s=0.0))
+    cards, card = await opened(dock, Patience(kill_s=0.0))
     await card.listing()
     child = card._copier._child
     assert child is not None
@@ -102,7 +100,7 @@ async def test_a_copier_that_nobody_can_kill_is_abandoned_and_counted(dock: Dock
 
 @pytest.mark.promise("I4")
 async def test_a_cancelled_copy_ends_its_copier_at_once_and_leaves_no_part(dock: Dock) -> None:
-    _, card = await opened(dock, Patience())
+    _, card = await opened(dock)
     begun = asyncio.Event()
     copy = asyncio.create_task(card.copy(endless(dock), progress=once(begun.set)))
     await begun.wait()
