@@ -131,8 +131,8 @@ def send_body(
         )
         connection = pool.take(peer, stop)
         try:
-            answer = connection.exchange(request.method, head, body, stop)
-            return _end(answer, connection, pool)
+            with connection.exchange(request.method, head, body, stop) as answer:
+                return _end(answer, connection, pool)
         except BaseException:
             connection.close()
             raise
@@ -154,9 +154,9 @@ def fetch_digest(
     head = request_head(request, headers)
     connection = pool.take(peer, stop)
     try:
-        answer = connection.exchange(request.method, head, None, stop)
-        sha256_hex, length_bytes = _hash(answer) if answer.status == HTTPStatus.OK else ("", 0)
-        return _end(answer, connection, pool), sha256_hex, length_bytes
+        with connection.exchange(request.method, head, None, stop) as answer:
+            sha256_hex, length_bytes = _hash(answer) if answer.status == HTTPStatus.OK else ("", 0)
+            return _end(answer, connection, pool), sha256_hex, length_bytes
     except BaseException:
         connection.close()
         raise
@@ -201,9 +201,7 @@ def _end(answer: HTTPResponse, connection: Connection, pool: Pool) -> Response:
         key = name.lower()
         headers[key] = f"{headers[key]}, {value}" if key in headers else value
     # A longer answer is not read to its end: a new connection costs less than what a stranger may send.
-    is_read = answer.isclosed()
-    answer.close()
-    if is_read and not answer.will_close:
+    if answer.isclosed() and not answer.will_close:
         pool.give(connection)
     else:
         connection.close()

@@ -134,7 +134,11 @@ class Connection:
         reader = _Reader(self, self._early, stop, stall_timeout_s=self._stall_timeout_s)
         # HTTPResponse asks of a socket only makefile.
         response = HTTPResponse(cast("socket.socket", reader), method=method)
-        response.begin()
+        try:
+            response.begin()
+        except BaseException:
+            response.close()
+            raise
         response.will_close = response.will_close or not sent_whole
         reader.trust()
         return response
