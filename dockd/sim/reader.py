@@ -88,9 +88,12 @@ class StoreReader:
 
 
 def _object(response: http.client.HTTPResponse) -> Mapping[str, object]:
-    value: object = json.loads(response.read())
-    if response.status != http.HTTPStatus.OK or not isinstance(value, dict):
-        raise ValueError(f"the store answered {response.status} {value!r:.200}, expected 200 and an object")
+    text = response.read()
+    if response.status != http.HTTPStatus.OK:
+        raise ValueError(f"the store answered {response.status} {text!r:.200}, expected 200")
+    value: object = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"the store gave {value!r:.200}, expected an object")  # noqa: TRY004 - as below
     return value
 
 
