@@ -71,7 +71,7 @@ class ErasingCards:
 
 @pytest.mark.promise("I1")
 async def test_an_erasure_while_the_store_does_not_answer_is_one_before_it_held_the_clip(tmp_path: Path) -> None:
-    """A witness that could not ask must not say that it saw; and it sees through the wrapping that a station is given."""
+    """A witness that could not ask must not say that it saw; it looks on through the cards that a station is given."""
     # Nobody listens on port 1.
     shift = made(tmp_path, seed=7).watched("http://127.0.0.1:1/files/", station=StationId("demo"))
     put = shift.manifest.puts[0]
