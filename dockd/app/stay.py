@@ -59,7 +59,7 @@ class Stay:
         """
         file = self._files.get(clip.path)
         if file is None:
-            raise PermanentError(Reason.MISSING, f"{clip.path!r} was listed in this stay and is no longer on the camera")
+            raise PermanentError(Reason.MISSING, f"{clip.path!r} was listed in this stay and is not on the camera now")
         return file
 
     def facts(self, *, erase_allowed: bool) -> StayFacts:

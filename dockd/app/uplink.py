@@ -61,6 +61,7 @@ class Uplink:
         self._begun: dict[ClipKey, Bringing] = {}
         self._waiting: Waiting[ClipKey] = Waiting()
         self._tries: Counter[ClipKey] = Counter()
+        self._polls: Counter[ClipKey] = Counter()
         self._verifying_since_s: dict[ClipKey, float] = {}
         self._overdue: set[ClipKey] = set()
         self._failures = 0
@@ -145,6 +146,9 @@ class Uplink:
     def _sent(self, key: ClipKey, sent_bytes: int) -> None:
         if key in self._active:
             self._active[key] = sent_bytes
+        # Bytes are on their way again: whatever the store was verifying, it begins anew.
+        self._verifying_since_s.pop(key, None)
+        self._overdue.discard(key)
 
     async def _after(self, clip: Clip, outcome: Outcome) -> None:
         match outcome.ending:
@@ -159,18 +163,20 @@ class Uplink:
 
     async def _verifying(self, clip: Clip) -> None:
         key, now_s = clip.key, self._clock.monotonic_s()
-        since_s = self._verifying_since_s.setdefault(key, now_s)
-        self._tries[key] += 1
-        wait_s = poll_s(self._tries[key], jitter=self._chance.jitter())
+        if key not in self._verifying_since_s:
+            self._verifying_since_s[key], self._polls[key] = now_s, 0
+        since_s = self._verifying_since_s[key]
+        # Questions and failures are counted apart: each says nothing of how long to wait after the other.
+        self._tries.pop(key, None)
+        self._polls[key] += 1
+        wait_s = poll_s(self._polls[key], jitter=self._chance.jitter())
         left_s = since_s + receipt_deadline_s(clip.length_bytes, base_s=self._policy.receipt_s) - now_s
-        if left_s > 0:
-            # The deadline itself is a time to ask: polls have grown far apart by then.
-            wait_s = min(wait_s, left_s)
-        elif key not in self._overdue:
+        # The deadline itself is a time to ask: polls have grown far apart by then.
+        self._waiting.put_off(key, until_s=now_s + (min(wait_s, left_s) if left_s > 0 else wait_s))
+        if left_s <= 0 and key not in self._overdue:
             self._overdue.add(key)
             detail = f"the store has every byte and gave no receipt for {round(now_s - since_s)} s"
             await self._ledger.annotate(key, Change(reason=Reason.RECEIPT, detail=detail))
-        self._waiting.put_off(key, until_s=now_s + wait_s)
 
     async def _failed(self, clip: Clip, outcome: Outcome) -> None:
         now_s = self._clock.monotonic_s()
@@ -181,6 +187,7 @@ class Uplink:
             self._failing_since_s = now_s
         self._failures += 1
         self._tries[clip.key] += 1
+        self._overdue.discard(clip.key)
         self._reason, self._detail = outcome.reason, outcome.detail
         jitter = self._chance.jitter()
         own_s = backoff_s(self._tries[clip.key], jitter=jitter, retry_after_s=outcome.retry_after_s)
@@ -197,4 +204,5 @@ class Uplink:
         self._begun.pop(key, None)
         self._verifying_since_s.pop(key, None)
         self._tries.pop(key, None)
+        self._polls.pop(key, None)
         self._overdue.discard(key)

@@ -71,6 +71,7 @@ class Bringing:
         self._progress = progress
         self._metadata = metadata_of(clip, station=policy.station)
         self._upload: Upload | None = None
+        self._lost_before = 0
 
     @property
     def clip(self) -> Clip:
@@ -130,7 +131,7 @@ class Bringing:
     async def _waited(self, upload: Upload, wait: Wait) -> Outcome:
         if wait.reason is Reason.DISK and not await self._spool_holds():
             return await self._spool_lost(wait.detail)
-        if upload.restarts + upload.regressions >= LOSSES:
+        if self._losses(upload) >= LOSSES:
             return await self._hold(Reason.STORE, f"the store lost it {LOSSES} times: {wait.detail}")
         await self._ledger.annotate(self._clip.key, Change(reason=wait.reason, detail=wait.detail))
         return Outcome(
@@ -146,16 +147,22 @@ class Bringing:
         if not await self._spool_holds():
             return await self._spool_lost(detail)
         await self._move(Move.STORE_LOST, Change(facts={"why": detail}))
-        if upload.restarts >= LOSSES:
+        if self._losses(upload) >= LOSSES:
             return await self._hold(Reason.STORE, f"the store lost it {LOSSES} times: {detail}")
         return None
+
+    def _losses(self, upload: Upload) -> int:
+        return self._lost_before + upload.restarts + upload.regressions
 
     async def _done(self, upload: Upload, done: Done) -> Outcome:
         if done.receipt is not None and self._keys.pinned():
             return await self._receipted(done.receipt, done.stored_metadata)
         await self._all_sent()
+        if self._policy.wanted is Assurance.SIGNED:
+            detail = "the store gave a receipt, and no key is pinned here to check it by"
+            return Outcome(ending=Ending.FAILED, reason=Reason.RECEIPT, detail=detail)
         if self._policy.wanted is Assurance.READBACK and upload.url is not None:
-            return await self._read_back(upload.url)
+            return await self._read_back(upload, upload.url)
         return FINISHED
 
     async def _receipted(self, compact: str, stored_metadata: str | None) -> Outcome:
@@ -196,15 +203,19 @@ class Bringing:
         same = all(stored.get(name) == self._metadata.get(name) for name in SAME_FACTS)
         return frozenset({ours, metadata_sha256(stored)}) if same else frozenset({ours})
 
-    async def _read_back(self, url: str) -> Outcome:
+    async def _read_back(self, upload: Upload, url: str) -> Outcome:
         try:
             sha256, length_bytes = await self._wire.digest(url)
         except TransientError as error:
+            # It may be there no more: the next attempt asks the store how far it is, as after a restart.
+            self._lost_before, self._upload = self._losses(upload), None
             await self._ledger.annotate(self._clip.key, Change(reason=error.reason, detail=str(error)))
             return Outcome(
                 ending=Ending.FAILED, reason=error.reason, detail=str(error), retry_after_s=error.retry_after_s
             )
         if (sha256, length_bytes) != (self._clip.sha256, self._clip.length_bytes):
+            if not await self._spool_holds():
+                return await self._spool_lost("read back otherwise than it was copied, and so is the copy here")
             detail = f"read back {length_bytes} bytes with sha256 {sha256}, expected {self._clip.length_bytes} bytes"
             return await self._hold(Reason.HASH, f"{detail} with {self._clip.sha256}")
         await self._move(Move.READ_BACK, Change(assurance=Assurance.READBACK))

@@ -14,7 +14,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import BayId
+from dockd.domain.model import BayId, ClipKey
 from tests.sim.cameras import SimCamera
 from tests.sim.disk import Disk
 from tests.sim.rack import Rack
@@ -40,7 +40,7 @@ LAG_S = 1.0
 """A lamp may be this late with bad news: counts are read ten times a second, and answers take their time."""
 
 
-class Violation(AssertionError):
+class ViolationError(AssertionError):
     """A promise was broken."""
 
 
@@ -48,7 +48,7 @@ class Violation(AssertionError):
 class Row:
     """A clip as its row has it."""
 
-    key: int
+    key: ClipKey
     serial: str
     volume: str
     docking: int
@@ -121,11 +121,7 @@ class Auditor:
         require(camera.stay in camera.listed, f"I7: {what} goes, and its card was not listed completely in this stay")
         read = camera.read.get((camera.stay, path))
         require(read == digest, f"I3: {what} goes, last read in this stay as {read}, is {digest}")
-        siblings = [
-            row
-            for row in self._siblings(rows[-1])
-            if row.state not in PROVEN
-        ]
+        siblings = [row for row in self._siblings(rows[-1]) if row.state not in PROVEN]
         require(not siblings, f"I1: {what} goes before {[row.path for row in siblings]} of its recording")
         self.unlinked.append((camera, path, digest))
 
@@ -223,7 +219,7 @@ class Auditor:
             late_s = self._now_s() - since_s
             require(late_s <= LAG_S, f"I8: bay {bay} says {self._lamps[bay].value} for {late_s:.1f} s: {why}")
 
-    def _unjustified(self, bay: BayId) -> str | None:
+    def _unjustified(self, bay: BayId) -> str | None:  # noqa: PLR0911 - a ladder of reasons
         lamp = self._lamps[bay]
         if lamp not in GREEN | BLUE:
             return None
@@ -287,4 +283,4 @@ class Auditor:
 def require(holds: bool, message: str) -> None:  # noqa: FBT001 - reads as assert, and is never optimised away
     """Fail the run on a broken promise."""
     if not holds:
-        raise Violation(message)
+        raise ViolationError(message)

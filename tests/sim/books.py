@@ -5,12 +5,11 @@ what it was given happens in order, awaited or not, and is answered after the co
 """
 
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dockd.domain.model import StationId
-from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter
+from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter, Outcome
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.schema import migrations
@@ -19,7 +18,12 @@ from dockd.errors import Reason, TransientError
 from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power, SimClock
 
+if TYPE_CHECKING:
+    import sqlite3
+
 T = TypeVar("T")
+
+COMMIT_MOST_S = 0.02
 
 
 class Books:
@@ -27,7 +31,7 @@ class Books:
 
     def __init__(self, fate: Fate, *, station: StationId, clock: SimClock, committed: Callable[[], None]) -> None:
         self.fate = fate
-        self.connection: sqlite3.Connection = connect(":memory:")
+        self.connection = connect(":memory:")
         self._station = station
         self._clock = clock
         self._scripts = migrations()
@@ -63,7 +67,7 @@ class SimRunner:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         if not self._queue:
-            loop.call_later(self._fate.between(0.0005, 0.02), self._commit)
+            loop.call_later(self._fate.between(0.0005, COMMIT_MOST_S), self._commit)
         self._queue.append((closure, answer))
         return answer
 
@@ -77,8 +81,8 @@ class SimRunner:
 
     async def close(self) -> None:
         """Commit what is queued."""
-        while self._queue:
-            await asyncio.sleep(0.01)
+        if self._queue:
+            await asyncio.sleep(COMMIT_MOST_S)
 
     def _commit(self) -> None:
         group, self._queue = self._queue, []
@@ -97,13 +101,16 @@ class SimRunner:
             self._power.fail("after a commit")
             return
         for (_, answer), outcome in zip(group, outcomes, strict=True):
-            if answer.done():
-                continue
-            match outcome:
-                case Done(value=value):
-                    answer.set_result(cast("Any", value))
-                case Failed(error=error):
-                    answer.set_exception(error)
+            if not answer.done():
+                _answer(answer, outcome)
+
+
+def _answer(answer: asyncio.Future[Any], outcome: Outcome) -> None:
+    match outcome:
+        case Done(value=value):
+            answer.set_result(value)
+        case Failed(error=error):
+            answer.set_exception(error)
 
 
 def _released() -> None:

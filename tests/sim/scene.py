@@ -42,12 +42,12 @@ class Planned(Fate):
 class Scene(World):
     """A world under a test's control."""
 
-    def __init__(self, *, policy: Policy = POLICY, receipts: bool = True, buses: Mapping[int, str] | None = None) -> None:
+    def __init__(self, *, policy: Policy, receipts: bool, buses: Mapping[int, str]) -> None:
         self.planned = Planned()
         super().__init__(
             self.planned,
             setup=Setup(policy=policy, receipts=receipts),
-            buses={BayId(number): bus for number, bus in (buses or {1: "a", 2: "a"}).items()},
+            buses={BayId(number): bus for number, bus in buses.items()},
         )
 
     def plan(self, fault: Fault, times: int = 1_000_000) -> None:
@@ -59,12 +59,22 @@ class Scene(World):
         camera = SimCamera(
             name=name,
             identity=Camera(serial=CameraSerial(serial or name), volume=VolumeId("0001-0001")),
-            files={path.encode(): SimFile(data=data, mtime_ns=number) for number, (path, data) in enumerate(files.items())},
+            files={
+                path.encode(): SimFile(data=data, mtime_ns=number) for number, (path, data) in enumerate(files.items())
+            },
         )
         self.rack.cameras[name] = camera
         return camera
 
-    async def until(self, holds: Callable[[], Any], *, within_s: float = 600.0) -> None:
+    def dock(self, camera: SimCamera, bay: int) -> None:
+        """Push a camera into a bay."""
+        self.rack.dock(camera, BayId(bay))
+
+    def pull(self, camera: SimCamera) -> None:
+        """Take a camera out."""
+        self.rack.pull(camera)
+
+    async def until(self, holds: Callable[[], Any], *, within_s: float = 600.0, every_s: float = 0.01) -> None:
         """Let time pass until something holds."""
         loop = asyncio.get_running_loop()
         end_s = loop.time() + within_s
@@ -74,7 +84,7 @@ class Scene(World):
             for error in self.broken:
                 raise error
             assert loop.time() < end_s, f"not so within {within_s} s\n" + "\n".join(self.fate.lines[-30:])
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(every_s)
 
     async def rest(self, *, within_s: float = 3600.0) -> None:
         """Let time pass until nothing is left to do."""
@@ -115,7 +125,7 @@ def play(
     """Play a scene from the start of the program to its end."""
 
     async def whole() -> None:
-        scene = Scene(policy=policy, receipts=receipts, buses=buses)
+        scene = Scene(policy=policy, receipts=receipts, buses=buses or {1: "a", 2: "a"})
         scene.boot()
         try:
             await main(scene)

@@ -57,7 +57,7 @@ class SimWire:
     async def close(self) -> None:
         """Nothing is open."""
 
-    def _instead(self, request: Request) -> Response | None:
+    def _instead(self, request: Request) -> Response | None:  # noqa: PLR0911 - one a fault
         """What somebody else answers, or the store before it acts."""
         fate, what = self._fate, request.method
         retry = {"retry-after": str(fate.random.choice((1, 20, 120)))}

@@ -18,9 +18,9 @@ def test_a_clip_put_off_on_a_stay_that_ended_does_not_make_the_bus_spin() -> Non
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", CLIP)
         world.plan(Fault.DISK_FULL)
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await asyncio.sleep(2)
-        world.rack.pull(camera)
+        world.pull(camera)
         await asyncio.sleep(60)  # the simulated loop fails on a spin
         assert world.running.station.offloaded
 
@@ -31,13 +31,13 @@ def test_what_was_put_off_for_ever_in_one_stay_is_tried_again_in_the_next() -> N
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", CLIP)
         camera.read_only = True
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.rest()
         assert world.clips("A.MP4")[0].state == "receipted"
-        world.rack.pull(camera)
+        world.pull(camera)
         await asyncio.sleep(1)
         camera.read_only = False
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.rest()
         assert world.clips("A.MP4")[0].state == "erased"
         assert not camera.files
@@ -49,13 +49,13 @@ def test_what_was_put_off_for_ever_in_one_stay_is_tried_again_in_the_next() -> N
 def test_a_camera_that_is_pulled_is_not_called_broken() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", {f"{number}.MP4": b"x" * 800 for number in range(6)})
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await asyncio.sleep(0.6)
         # The reads fail at once, the news of the removal comes some tenths of a second later.
         bay, camera.bay = camera.bay, None
         await asyncio.sleep(0.7)
         camera.bay = bay
-        world.rack.pull(camera)
+        world.pull(camera)
         await asyncio.sleep(5)
         assert world.notes("camera broken") == 0
         assert Lamp.LEAVE.value not in "".join(world.fate.lines)
@@ -66,7 +66,7 @@ def test_a_camera_that_is_pulled_is_not_called_broken() -> None:
 def test_one_file_that_hangs_does_not_keep_the_others_from_being_copied() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", TWO)
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.until(lambda: camera.listed)
         world.plan(Fault.HANG, 1)
         await world.rest()
@@ -78,7 +78,7 @@ def test_one_file_that_hangs_does_not_keep_the_others_from_being_copied() -> Non
 def test_a_camera_that_hangs_three_times_in_a_row_is_broken_and_says_usb() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", TWO)
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.until(lambda: camera.listed)
         world.plan(Fault.HANG)
         await world.rest()
@@ -94,7 +94,7 @@ def test_a_growing_file_is_copied_once_it_stands_still_and_nothing_else_is_read_
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", TWO | {"C.MP4": b"c" * 300})
         camera.files[b"C.MP4"].grows = 2
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.rest()
         assert [row.state for row in world.auditor.rows()] == ["receipted"] * 3
         (grown,) = world.clips("C.MP4")
@@ -110,12 +110,12 @@ def test_a_growing_file_is_copied_once_it_stands_still_and_nothing_else_is_read_
 def test_a_file_that_vanishes_while_another_grows_does_not_stop_the_station() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", TWO | {"C.MP4": b"c" * 300})
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.rest()
-        world.rack.pull(camera)
+        world.pull(camera)
         await asyncio.sleep(1)
         camera.files[b"D.MP4"] = SimFile(data=b"d" * 300, mtime_ns=9, grows=1)
-        world.rack.dock(camera, 1)
+        world.dock(camera, 1)
         await world.until(lambda: world.planned.injected[Fault.GROWING])
         del camera.files[b"A.MP4"]
         await world.rest()
