@@ -15,15 +15,7 @@ import pytest
 
 from tests.system.cards import contents, digests, odd_card, write
 from tests.system.evidence import clip_rows, contents_digests, entries, moves, objects, stored
-from tests.system.programs import (
-    Ingest,
-    StoreProcess,
-    command_line,
-    ingest,
-    ingest_command,
-    ingesting,
-    tree,
-)
+from tests.system.programs import Ingest, StoreProcess, command_line, ingest, ingest_command, ingesting, tree
 from tests.system.proxy import CountingProxy
 
 FILES = int(os.environ.get("DOCKD_KILL_FILES", "2000"))
