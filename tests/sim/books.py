@@ -6,7 +6,7 @@ what it was given happens in order, awaited or not, and is answered after the co
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 from dockd.domain.model import StationId
 from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter, Outcome
@@ -17,9 +17,6 @@ from dockd.edges.ledger.start import connect, prepare
 from dockd.errors import Reason, TransientError
 from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power, SimClock
-
-if TYPE_CHECKING:
-    import sqlite3
 
 T = TypeVar("T")
 

@@ -45,7 +45,7 @@ class SimCamera:
     read_only: bool = False
     limbo: dict[bytes, SimFile] = field(default_factory=dict)
     listed: dict[int, Listing] = field(default_factory=dict)
-    read: dict[tuple[int, bytes], Sha256] = field(default_factory=dict)
+    read: dict[tuple[int, bytes], list[Sha256]] = field(default_factory=dict)
 
     def settle_limbo(self, fate: Fate, *, what: str) -> None:
         """Let erasures that were not flushed come back, or not."""
@@ -197,7 +197,7 @@ class SimCard:
             chunk_s = len(data[done : done + CHUNK_BYTES]) / RATE_BYTES_S
             await self._step("read", least_s=chunk_s, most_s=chunk_s)
             progress(min(len(data), done + CHUNK_BYTES))
-        self._camera.read[self._stay, file.path] = Sha256(sha256_hex(data))
+        self._camera.read.setdefault((self._stay, file.path), []).append(Sha256(sha256_hex(data)))
         return data
 
     async def _step(self, what: str, *, least_s: float = 0.001, most_s: float = 0.02) -> None:
