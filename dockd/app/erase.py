@@ -11,9 +11,9 @@ from dockd.app.ports import Keys, Ledger, ReadAgain
 from dockd.app.stay import Stay
 from dockd.domain.clip import Change, Move
 from dockd.domain.erasure import ErasePermit, Refusal, Reread, may_erase
-from dockd.domain.model import Clip
+from dockd.domain.model import Clip, ClipState
 from dockd.domain.receipt import Expected, Receipt, ReceiptError
-from dockd.errors import PermanentError, Reason
+from dockd.errors import PermanentError, Reason, TransientError
 
 
 async def erase_clip(
@@ -99,5 +99,11 @@ async def _unlink(clip: Clip, stay: Stay, permit: ErasePermit, *, ledger: Ledger
         change = Change(reason=error.reason, detail=str(error))
         await ledger.move(clip.key, Move.ERASE_FAILED, change, actor="erase")
         return Refusal(why=str(error))
+    except TransientError:
+        # It was asked for and not answered: only a complete listing can tell whether the file is gone (I7).
+        await stay.list_card(ledger=ledger)
+        if (await ledger.clip(clip.key)).state is ClipState.ERASED:
+            return None
+        raise
     await ledger.move(clip.key, Move.ERASED, Change(), actor="erase")
     return None
