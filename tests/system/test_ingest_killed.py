@@ -289,3 +289,52 @@ def test_an_ingest_killed_at_any_commit_of_its_ledger_erases_nothing_early_and_e
     assert Cut("receipted", stored=True, on_card=True) in cuts
     assert Cut("erasing", stored=True, on_card=True) in cuts  # between commit and erase
     assert Cut("erased", stored=True, on_card=False) in cuts
+
+
+# --- at the unlink ------------------------------------------------------------------------------------------------
+
+
+def at_card(desk: Desk, *options: str) -> tuple[str, ...]:
+    """Give the ingest under strace, which looks at the card's folder only."""
+    folder = str(desk.card / "DCIM")
+    return ("strace", "-f", "-qq", "-o", "/dev/null", "-P", folder, *options, *desk.command)
+
+
+@pytest.mark.promise("I7")
+@pytest.mark.promise("I17")
+@pytest.mark.parametrize(
+    ("call", "number"),
+    [("unlinkat", 2), ("fsync", 1)],
+    ids=["before each copier's second unlink", "between each unlink and its sync"],
+)
+def test_copiers_killed_while_they_erase_are_followed_by_a_listing_and_all_is_erased_in_the_end(
+    tmp_path: Path, call: str, number: int
+) -> None:
+    with StoreProcess(tmp_path / "central") as store:
+        desk = Desk.make(tmp_path / "desk", store, store.key)
+        for name in (b"DCIM/SECOND.MP4", b"DCIM/THIRD.MP4"):
+            write(desk.card, name, name)
+        inject = ("-e", f"trace={call}", "-e", f"inject={call}:signal=KILL:when={number}")
+        with ingesting(at_card(desk, *inject), tmp_path / "run.stderr") as run:
+            ended = run.ended()
+        assert ended.code == 0, ended.words()
+        assert ended.counts == (3, 3, 0, 0, 3), ended.words()
+        assert len(stored(store.base)) == 3
+    assert contents(desk.card) == {}
+    assert [entry["cause"] for entry in entries(desk.state)].count("listed") > 1  # so copiers did die
+
+
+@pytest.mark.promise("I11")
+def test_an_ingest_killed_after_an_unlink_and_before_its_record_finds_the_file_erased(tmp_path: Path) -> None:
+    with StoreProcess(tmp_path / "central") as store:
+        desk = Desk.make(tmp_path / "desk", store, store.key)
+        hold = ("-e", "trace=unlinkat", "-e", "inject=unlinkat:delay_exit=60000000")
+        with ingesting(at_card(desk, *hold), tmp_path / "run.stderr") as run:
+            # Not to be read meanwhile: it must not be in the page cache when it is read again.
+            until(lambda: not list((desk.card / "DCIM").iterdir()), "the unlink")
+            for pid in reversed(run.tree()):
+                os.kill(pid, signal.SIGKILL)
+            run.process.wait()
+            run.see_children_gone()
+        assert desk.cut() == Cut("erasing", stored=True, on_card=False)
+        desk.finish()
