@@ -78,7 +78,7 @@ class Bringing:
         """The clip as it was after our last move."""
         return self._clip
 
-    async def run(self) -> Outcome:
+    async def run(self) -> Outcome:  # noqa: C901 - one arm an action
         """Go on until the clip is receipted, or as far as the policy wants, or until there is a reason to wait."""
         upload = await self._begin()
         while True:

@@ -171,7 +171,7 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
     )
 
 
-def _implied(clip: Clip, move: Move) -> Clip:
+def _implied(clip: Clip, move: Move) -> Clip:  # noqa: PLR0911 - one arm a move
     """Tell what follows from a move itself, whatever its caller said."""
     match move:
         case Move.REDOCKED:

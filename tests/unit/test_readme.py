@@ -144,6 +144,8 @@ def command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
                 yield ("dockd.ctl", command), line
             case ["scripts/demo", *_]:
                 yield ("dockd", "demo"), line
+            case _:
+                pass
 
 
 def test_every_option_of_a_command_line_is_one_that_the_command_takes() -> None:
