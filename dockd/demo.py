@@ -30,7 +30,7 @@ MOST_CAMERAS, MOST_BAYS = 200, 34
 BAYS_A_BUS = 4
 BUS_BYTES_S, UPLINK_BYTES_S = 1_200_000, 800_000
 """At speed 1: a shift change in about a minute, its uploads a little behind its copies."""
-UNWATCHED_SPEED = 12.0
+UNWATCHED_SPEED = 20.0
 """How fast officers come and go where nobody watches and nothing is paced."""
 RESERVE_BYTES = 64 << 20
 GROWING_WAIT_S = 1.0

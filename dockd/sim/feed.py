@@ -16,7 +16,7 @@ from dockd.sim.rack import Docked, Rack
 
 LOOK_S = 0.05
 """How soon after a pull the station is told: about what udev takes."""
-CHARGE_PCT_S = 2.0
+CHARGE_PCT_S = 1.2
 """Quick, so that a shift change can be watched: a real battery takes hours."""
 
 

@@ -31,7 +31,3 @@ class Manifest:
     def find(self, camera: Camera, path: bytes) -> Put | None:
         """Give what was put in a place."""
         return self._by_place.get((camera.serial, path))
-
-    def of(self, camera: Camera) -> tuple[Put, ...]:
-        """Give what was put on one camera."""
-        return tuple(put for put in self.puts if put.camera.serial == camera.serial)

@@ -1,6 +1,10 @@
 """How a simulation reads the store, against a real one: the judge of a demo must not believe what is not so."""
 
 import asyncio
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
@@ -79,3 +83,56 @@ async def test_a_store_that_refuses_to_answer_is_an_error_and_never_a_no(tmp_pat
             await asyncio.to_thread(reader.holds, put_of(sample(1)))
         with pytest.raises(ValueError, match="401"):
             await asyncio.to_thread(reader.stored, {put_of(sample(1)).clip_id})
+
+
+@contextmanager
+def answering(*answers: bytes) -> Iterator[str]:
+    """A store that says what it is told to, one connection after the other; its address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(4096)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\n" + answer)
+
+        thread = threading.Thread(target=serve, name="canned store")
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}/files/"
+        finally:
+            thread.join()
+
+
+def said(text: str) -> bytes:
+    return b"Content-Length: %d\r\n\r\n%s" % (len(text), text.encode())
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("[]", "expected an object"),
+        ('{"clips": 3, "next": null}', "expected a list of objects"),
+        ('{"clips": [3], "next": null}', "expected a list of objects"),
+        ("<html>", "Expecting value"),
+    ],
+)
+def test_a_list_in_another_form_is_an_error(text: str, complaint: str) -> None:
+    with answering(said(text)) as url, pytest.raises(ValueError, match=complaint):
+        StoreReader(url, station=NORTH).stored(set())
+
+
+def test_a_clip_in_another_form_is_an_error() -> None:
+    answer = said('{"stations": "north-1", "sha256": "", "length": 0}')
+    with answering(answer) as url, pytest.raises(ValueError, match="expected a list"):
+        StoreReader(url, station=NORTH).holds(put_of(sample(1)))
+
+
+def test_a_clip_that_breaks_off_is_given_as_short_as_it_came() -> None:
+    clip_id = put_of(sample(1)).clip_id
+    page = said(f'{{"clips": [{{"clip_id": "{clip_id}"}}], "next": null}}')
+    with answering(page, b"Content-Length: 1000\r\n\r\nhalf of it") as url:
+        assert StoreReader(url, station=NORTH).stored({clip_id}) == {
+            clip_id: Stored(sha256=Sha256(sha256(b"half of it").hexdigest()), length_bytes=10)
+        }

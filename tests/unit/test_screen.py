@@ -15,7 +15,8 @@ from dockd.domain.lamps import PATTERNS, Lamp
 from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, ClipKey, ClipState, DockingId, StationId
 from dockd.domain.schedule import JobKind
 from dockd.errors import Reason
-from dockd.screen import Changes, IngestProgress, LiveBays, show_bytes, show_name, show_text, station_picture
+from dockd.screen import Changes, IngestProgress, LiveBays, show_bytes, show_name, show_text, showing, station_picture
+from dockd.screen.svg import picture_svg
 from dockd.screen.words import done_share, show_backlog, show_doing, show_lamp, show_ready, show_store
 
 CAMERA = Camera(serial=CameraSerial("DKD-0412"), volume=FOLDER_VOLUME)
@@ -360,3 +361,48 @@ def test_ingest_says_why_it_does_not_go_on(terminal: Terminal) -> None:
     drawing = terminal.getvalue()
     assert "store: dns for 3 s, 2 tries: no such host [x]" in drawing
     assert "copying has stopped: disk full" in drawing
+
+
+def test_the_picture_is_one_svg_that_asks_for_nothing_from_anywhere() -> None:
+    svg = picture_svg(station(DOCKED, FREE), elapsed_s={}, store="the store", title="a shift")
+    assert svg == picture_svg(station(DOCKED, FREE), elapsed_s={}, store="the store", title="a shift")
+    assert svg.count("<svg") == 1
+    assert svg.rstrip().endswith("</svg>")
+    for word in ("DKD-0412", "yellow,", "please", "#ecc854"):
+        assert word in svg
+    assert re.findall(r"https?://[^\"'\s<]+|@import|url\((?!#)", svg) == ["http://www.w3.org/2000/svg"]
+
+
+# --- where it is shown --------------------------------------------------------------------------------------------
+
+
+def test_a_pipe_gets_lines_and_no_control_codes(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing(quiet=False) as screen:
+        screen.show(station(FREE), title="shift 1", store="here")
+        screen.show(station(FREE), title="shift 1", store="here")
+        screen.say("over")
+    assert capsys.readouterr().out.splitlines() == [
+        "shift 1, store here",
+        "bay 1: [white, blip every 5 s] may I take it? dock here; is my evidence safe? -",
+        "over",
+    ]
+
+
+def test_a_quiet_showing_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    with showing(quiet=True) as screen:
+        screen.show(station(FREE), title="shift 1", store="here")
+        screen.say("over")
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_terminal_gets_a_table_and_what_is_said_stays_above_it(
+    terminal: Terminal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stdout", terminal)
+    with showing(quiet=False) as screen:
+        screen.show(station(DOCKED), title="shift 1", store="here")
+        screen.say("over")
+    drawing = terminal.getvalue()
+    assert "DKD-0412" in drawing
+    assert "over" in drawing
+    assert drawing.index("\x1b[?25l") < drawing.rindex("\x1b[?25h")

@@ -168,13 +168,13 @@ def test_batteries_rise_in_a_bay_and_are_told_when_they_changed(tmp_path: Path) 
         return [event.charge_pct for event in world.feed.happens(now_s) if isinstance(event, ChargeRead)]
 
     assert levels(0.0) == [40]
-    assert levels(0.2) == []
-    assert levels(2.0) == [44]
-    assert levels(4.0) == [48]
+    assert levels(0.5) == []
+    assert levels(2.0) == [42]
+    assert levels(4.0) == [44]
     assert levels(103.0) == []
-    assert levels(104.0) == [48], "nothing is charged on the shelf"
+    assert levels(104.0) == [44], "nothing is charged on the shelf"
     assert not world.feed.over
-    assert levels(130.0) == [100]
+    assert levels(151.0) == [100]
     assert world.feed.over
 
 
