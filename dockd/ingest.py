@@ -23,18 +23,9 @@ from dockd.app.policy import Policy
 from dockd.app.ports import Attached, FeedEvent
 from dockd.app.view import StationView
 from dockd.compose import NoLamps, Plan, Running, WireOptions, pinned_keys, running, volume_of
+from dockd.config import Verify
 from dockd.config.rules import station_id, store_url
-from dockd.domain.model import (
-    FOLDER_VOLUME,
-    Assurance,
-    BayId,
-    Camera,
-    CameraSerial,
-    Clip,
-    ClipState,
-    StationId,
-    VolumeId,
-)
+from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, Clip, ClipState, StationId, VolumeId
 from dockd.errors import ConfigError, Problem, Reason
 from dockd.screen import IngestProgress, show_bytes, show_name
 
@@ -59,6 +50,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="KEY-OR-FILE",
         help="the store's public receipt key; without one a clip is only 'accepted', and nothing is erased",
+    )
+    add(
+        "--verify",
+        choices=[verify.value for verify in Verify],
+        help="what to ask of the store: its signed receipt (the default with --store-key), each file's bytes back to"
+        " compare, or only its word (the default otherwise); less than 'signed' ends with exit code 1",
     )
     add("--erase", action="store_true", help="erase each file from the card once it is receipted")
     add("--json", action="store_true", help="print JSON lines, a summary last")
@@ -295,8 +292,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         given: Path | None = getattr(arguments, name)
         if given is not None and not os.access(given, os.R_OK):
             wrong(f"--{name.replace('_', '-')}", given, "a file that can be read")
-    if arguments.erase and not arguments.store_key:
-        wrong("--erase", "given", "--store-key too: only a signed receipt under a key you name ever erases")
+    wanted = Verify(arguments.verify or ("signed" if arguments.store_key else "accepted"))
+    if wanted is Verify.SIGNED and not arguments.store_key:
+        wrong("--verify", wanted.value, "--store-key too: a receipt is believed under a key you name")
+    if arguments.erase and not (wanted is Verify.SIGNED and arguments.store_key):
+        expected = "--store-key, and --verify signed: only a signed receipt under a key you name ever erases"
+        wrong("--erase", "given", expected)
     limit_bytes_s = _size("--limit", arguments.limit, problems)
     if limit_bytes_s is not None and limit_bytes_s < LEAST_RATE_BYTES_S:
         wrong("--limit", arguments.limit, "at least 16K bytes a second")
@@ -307,13 +308,12 @@ def _settings(arguments: argparse.Namespace) -> Settings:
         raise ConfigError([*problems, *error.problems]) from error
     if problems:
         raise ConfigError(problems)
-    wanted = Assurance.SIGNED if arguments.store_key else Assurance.ACCEPTED
     plan = Plan(
         bays={BAY: "card"},
         policy=Policy(
             station=StationId(station),
             endpoint=arguments.to,
-            wanted=wanted,
+            wanted=wanted.assurance,
             erase=arguments.erase,
             reserve_bytes=reserve_bytes,
             growing_wait_s=2.0,
