@@ -4,9 +4,7 @@ import os
 import random
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from tests.system.cards import contents, digests, odd_card, write
 from tests.system.evidence import clip_rows, contents_digests, entries, moves, objects, stored
 from tests.system.programs import Ingest, StoreProcess, command_line, ingest, ingest_command, ingesting, tree
 from tests.system.proxy import CountingProxy
+from tests.system.waiting import until
 
 FILES = int(os.environ.get("DOCKD_KILL_FILES", "2000"))
 KILLS = 50
@@ -31,14 +30,6 @@ pytestmark = pytest.mark.timeout(400)
 def states(state: Path) -> Counter[str]:
     """Count the clips in each state."""
     return Counter(row["state"] for row in clip_rows(state))
-
-
-def until(true: Callable[[], bool], what: str, *, within_s: float = 30.0) -> None:
-    """Look again and again until something is so."""
-    deadline_s = time.monotonic() + within_s
-    while not true():
-        assert time.monotonic() < deadline_s, f"{what}: not within {within_s} s"
-        time.sleep(0.002)
 
 
 @pytest.mark.promise("I4")
@@ -93,7 +84,7 @@ def ends_itself(run: Ingest, *, within_s: float, number: int) -> None:
 
 def copier_of(run: Ingest) -> int:
     """Find the copier child of an ingest."""
-    return next(pid for pid in tree(run.pid) if "copier.py" in command_line(pid))
+    return next(pid for pid in tree(run.pid) if "dockd/copier/" in command_line(pid))
 
 
 def part_bytes(state: Path) -> int:
