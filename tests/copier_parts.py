@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from dockd.domain.model import Camera, CameraSerial, ListedFile, VolumeId
-from dockd.edges.copier_process import COPIER
+from dockd.edges.copier_process import COPIER, ISOLATED
 
 CAMERA = Camera(serial=CameraSerial("X00123"), volume=VolumeId("1A2B-3C4D"))
 PREFIX = "00ff" * 8
@@ -125,7 +125,7 @@ def a_child(dock: Dock, *, wrap: Sequence[str] = ()) -> Iterator[Child]:
     card, spool = os.open(dock.card, FOLDER), os.open(dock.spool, FOLDER)
     # The interpreter itself: a shim would be what strace counts the calls of.
     python = os.path.realpath(sys.executable)
-    command = [*wrap, python, "-I", "-S", "-E", "-X", "utf8", str(COPIER), str(card), str(spool)]
+    command = [*wrap, python, *ISOLATED, str(COPIER), str(card), str(spool)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(card, spool))
     try:
         with process:

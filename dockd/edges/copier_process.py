@@ -1,6 +1,6 @@
 """One copier child: started when there is something to ask, watched while it works, killed when it is silent.
 
-Owns the child process and the line protocol of `dockd/copier.py`. Knows no cards and no clips.
+Owns the child process and the line protocol of `dockd/copier`. Knows no cards and no clips.
 """
 
 import asyncio
@@ -13,7 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-COPIER = Path(__file__).parent.parent / "copier.py"
+COPIER = Path(__file__).parent.parent / "copier" / "__main__.py"
+ISOLATED = ("-I", "-S", "-E", "-B", "-X", "utf8")
+"""A child sees no environment, no site, no folder of whoever runs it, and writes nothing beside its own code."""
 LINE_BYTES = 256 * 1024
 ENVIRONMENT = ("LD_LIBRARY_PATH",)
 """What a child inherits: only what some builds of Python need to start at all."""
@@ -194,7 +196,7 @@ class CopierProcess:
     async def _start(self) -> _Child:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            *("-I", "-S", "-E", "-X", "utf8"),
+            *ISOLATED,
             str(COPIER),
             *map(str, self._descriptors),
             stdin=asyncio.subprocess.PIPE,

@@ -18,20 +18,23 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from dockd import copier
+from dockd.copier.card import Card
+from dockd.copier.commands import Copier
+from dockd.copier.pipe import Message, Pipe
+from dockd.copier.spool import Spool
 from tests.copier_parts import FOLDER, Dock, a_child, a_dock
 
 GIB = 1 << 30
 PIECE = os.urandom(1 << 20)
 
 
-class Silent(copier.Pipe):
+class Silent(Pipe):
     """A pipe to nobody."""
 
     def __init__(self) -> None:
         super().__init__(commands=0, answers=1)
 
-    def tick(self, message: copier.Message) -> None:  # noqa: ARG002 - as the pipe's own
+    def tick(self, message: Message) -> None:  # noqa: ARG002 - as the pipe's own
         """Look at the clock, as a real pipe does, and say nothing."""
         self.due()
 
@@ -75,11 +78,13 @@ def copied(dock: Dock, name: bytes) -> None:
 def poured(dock: Dock, name: bytes) -> None:
     """Copy and hash in one pass and sync, without the read-back: what the first two goals are about."""
     card, spool = os.open(dock.card, FOLDER), os.open(dock.spool, FOLDER)
-    maker = copier.Copier(card=copier.Card(card), spool=spool, pipe=Silent())
-    source, target = os.open(dock.card / os.fsdecode(name), os.O_RDONLY), os.open(dock.spool / "part", copier.WRITE_NEW)
-    maker.pour(name, source, target, os.fstat(source).st_size)
-    os.fdatasync(target)
-    for fd in (card, spool, source, target):
+    keeper = Spool(spool)
+    maker = Copier(card=Card(card), spool=keeper, pipe=Silent())
+    source = os.open(dock.card / os.fsdecode(name), os.O_RDONLY)
+    with keeper.new("part") as target:
+        maker.pour(name, source, target, os.fstat(source).st_size)
+        os.fdatasync(target)
+    for fd in (card, spool, source):
         os.close(fd)
 
 

@@ -2,17 +2,21 @@
 
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from dockd import copier
+from dockd.copier.card import Card
+from dockd.copier.commands import BUFFER_BYTES as CHUNK, Copier
+from dockd.copier.pipe import LINE_BYTES, CommandError, Message as Told, Pipe
+from dockd.copier.spool import Spool
 from dockd.domain.model import Sha256, clip_id_of, identity_prefix
+from dockd.edges.copier_process import COPIER, ISOLATED
 from tests.copier_parts import CAMERA, FOLDER, Dock, Message, a_child, a_dock, copy_of, packed
-
-CHUNK = copier.BUFFER_BYTES
 
 
 @pytest.fixture
@@ -20,28 +24,28 @@ def dock(tmp_path: Path) -> Dock:
     return a_dock(tmp_path)
 
 
-class Meddler(copier.Pipe):
+class Meddler(Pipe):
     """A pipe to nobody that does something to the card while a file is copied."""
 
     def __init__(self, meddle: Callable[[], None]) -> None:
         super().__init__(commands=0, answers=1)
         self._meddle = meddle
 
-    def tell(self, message: copier.Message) -> None:
+    def tell(self, message: Told) -> None:
         """Say nothing."""
 
-    def tick(self, message: copier.Message) -> None:  # noqa: ARG002 - as the pipe's own
+    def tick(self, message: Told) -> None:  # noqa: ARG002 - as the pipe's own
         """Meddle once, after the first piece of the file."""
         meddle, self._meddle = self._meddle, lambda: None
         meddle()
 
 
 @pytest.fixture
-def meddled(dock: Dock) -> Iterator[Callable[[Callable[[], None]], copier.Copier]]:
+def meddled(dock: Dock) -> Iterator[Callable[[Callable[[], None]], Copier]]:
     card, spool, null = os.open(dock.card, FOLDER), os.open(dock.spool, FOLDER), os.open(os.devnull, os.O_RDWR)
 
-    def make(meddle: Callable[[], None]) -> copier.Copier:
-        return copier.Copier(card=copier.Card(card), spool=spool, pipe=Meddler(meddle))
+    def make(meddle: Callable[[], None]) -> Copier:
+        return Copier(card=Card(card), spool=Spool(spool), pipe=Meddler(meddle))
 
     yield make
     for fd in (card, spool, null):
@@ -98,12 +102,12 @@ def test_progress_of_a_long_copy_is_told_in_rising_bytes(dock: Dock) -> None:
 
 
 def failing(copy: Callable[[], object]) -> str:
-    with pytest.raises(copier.CommandError) as caught:
+    with pytest.raises(CommandError) as caught:
         copy()
     return caught.value.code
 
 
-def copy_by(maker: copier.Copier, command: Message) -> Callable[[], object]:
+def copy_by(maker: Copier, command: Message) -> Callable[[], object]:
     return lambda: maker.perform(command)
 
 
@@ -139,7 +143,7 @@ def grow(path: Path) -> None:
     ],
 )
 def test_a_file_that_changes_under_the_copy_leaves_nothing(
-    dock: Dock, meddled: Callable[[Callable[[], None]], copier.Copier], meddle: Callable[[Path], None]
+    dock: Dock, meddled: Callable[[Callable[[], None]], Copier], meddle: Callable[[Path], None]
 ) -> None:
     file = dock.put("a", os.urandom(2 * CHUNK))
     maker = meddled(lambda: meddle(dock.card / "a"))
@@ -148,7 +152,7 @@ def test_a_file_that_changes_under_the_copy_leaves_nothing(
 
 
 def test_short_writes_lose_nothing(
-    dock: Dock, meddled: Callable[[Callable[[], None]], copier.Copier], monkeypatch: pytest.MonkeyPatch
+    dock: Dock, meddled: Callable[[Callable[[], None]], Copier], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data = os.urandom(2 * CHUNK + 5)
     file = dock.put("a", data)
@@ -221,7 +225,7 @@ def test_what_is_no_command_is_told_and_survived(dock: Dock) -> None:
 def test_a_command_without_end_is_not_kept_in_memory(dock: Dock) -> None:
     with a_child(dock) as child:
         assert child.process.stdin is not None
-        child.process.stdin.write(b"x" * (copier.LINE_BYTES + 1))
+        child.process.stdin.write(b"x" * (LINE_BYTES + 1))
         child.process.stdin.flush()
         assert child.process.wait(timeout=20) == 1
 
@@ -260,3 +264,25 @@ def test_the_copier_has_no_descriptor_but_its_own(dock: Dock) -> None:
         held = {int(link.name): str(link.readlink()) for link in links}
     assert sorted(held)[:3] == [0, 1, 2]
     assert sorted(path for fd, path in held.items() if fd > 2) == sorted(map(str, (dock.card, dock.spool)))
+
+
+def test_a_copier_is_made_of_the_standard_library_and_its_own_parts() -> None:
+    """Nothing that is installed beside dockd gets into the process that touches a card."""
+    command = [sys.executable, *ISOLATED, "-X", "importtime", str(COPIER), "0", "0"]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True, timeout=20)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()[1:]}
+    parts = {f"dockd.copier.{path.stem}" for path in COPIER.parent.glob("[a-z]*.py")}
+    foreign = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
+    assert foreign == {"dockd", "dockd.copier"} | parts
+
+
+def test_a_copier_writes_nothing_beside_its_own_code(tmp_path: Path) -> None:
+    """An installation is for reading only, whoever may write there: and a traced copier makes the same calls twice."""
+    copy = tmp_path / "dockd" / "copier"
+    copy.mkdir(parents=True)
+    for path in COPIER.parent.glob("*.py"):
+        (copy / path.name).write_bytes(path.read_bytes())
+    before = set(tmp_path.rglob("*"))
+    command = [sys.executable, *ISOLATED, str(copy / COPIER.name), "0", "0"]
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True, timeout=20)
+    assert set(tmp_path.rglob("*")) == before

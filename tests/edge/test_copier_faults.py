@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from dockd import copier
+from dockd.copier.commands import BUFFER_BYTES
 from tests.copier_parts import Dock, Trace, a_child, a_dock, can_trace, copy_of
 
 pytestmark = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
 
-DATA = bytes(range(256)) * (4 * copier.BUFFER_BYTES // 256)
+DATA = bytes(range(256)) * (4 * BUFFER_BYTES // 256)
 
 
 @pytest.fixture
@@ -37,14 +37,14 @@ def test_a_copy_is_synced_renamed_its_folder_synced_and_read_back_in_this_order(
         rf"fsync\(\d+<{spool}>\) += 0",
         rf"openat\(.*\"{clip}\", O_RDONLY",
         rf"fadvise64\(\d+<{kept}>, 0, 0, POSIX_FADV_DONTNEED\) += 0",
-        rf"readv\(\d+<{kept}>, .*\) += {copier.BUFFER_BYTES}",
+        rf"readv\(\d+<{kept}>, .*\) += {BUFFER_BYTES}",
         r'write\(1<.*, "{\\"done\\"',
     ]
     firsts = [trace.calls(".").index(trace.calls(step)[0]) for step in steps]
     assert firsts == sorted(firsts)
     assert trace.calls(".").index(trace.calls(steps[1])[-1]) < firsts[2], "nothing is written after the sync"
     assert len(trace.calls(steps[2])) == 1
-    assert sum("= 0" not in line for line in trace.calls(rf"readv\(\d+<{kept}>")) == len(DATA) // copier.BUFFER_BYTES
+    assert sum("= 0" not in line for line in trace.calls(rf"readv\(\d+<{kept}>")) == len(DATA) // BUFFER_BYTES
 
 
 @pytest.mark.promise("I9")
@@ -96,7 +96,7 @@ def test_a_folder_that_cannot_be_synced_keeps_no_copy(dock: Dock, trace: Trace) 
 
 @pytest.mark.promise("I5")
 def test_a_write_that_the_disk_only_pretends_is_found_out_by_the_read_back(dock: Dock, trace: Trace) -> None:
-    with a_child(dock, wrap=trace.wrap(f"write:retval={copier.BUFFER_BYTES}:when=2")) as child:
+    with a_child(dock, wrap=trace.wrap(f"write:retval={BUFFER_BYTES}:when=2")) as child:
         answer = child.copy(dock.put("a", DATA))
     assert answer["error"] == "hash"
     assert answer["say"].startswith("the spool gave 786432 bytes of sha256 ")

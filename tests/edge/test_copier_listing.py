@@ -9,8 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from dockd import copier
+from dockd.copier.card import DEEPEST, Card
+from dockd.copier.commands import BATCH_FILES
+from dockd.copier.pipe import CommandError
 from dockd.domain.listing import listing_of
+from dockd.edges.copier_process import COPIER
 from tests.copier_parts import FOLDER, Dock, Trace, a_child, a_dock, can_trace
 
 needs_strace = pytest.mark.skipif(not can_trace(), reason="strace is not installed, or may not trace here")
@@ -22,9 +25,9 @@ def dock(tmp_path: Path) -> Dock:
 
 
 @pytest.fixture
-def card(dock: Dock) -> Iterator[copier.Card]:
+def card(dock: Dock) -> Iterator[Card]:
     fd = os.open(dock.card, FOLDER)
-    yield copier.Card(fd)
+    yield Card(fd)
     os.close(fd)
 
 
@@ -79,7 +82,7 @@ def test_a_long_listing_comes_in_lines_of_bounded_length(dock: Dock) -> None:
     with a_child(dock) as child:
         _, signs = child.ask({"do": "list"})
     assert sum(len(sign["files"]) for sign in signs) == 1500
-    assert max(len(sign["files"]) for sign in signs) <= copier.BATCH_FILES
+    assert max(len(sign["files"]) for sign in signs) <= BATCH_FILES
     assert max(len(str(sign)) for sign in signs) < 128 * 1024
 
 
@@ -112,7 +115,7 @@ def test_a_folder_that_is_a_link_is_not_followed(dock: Dock, tmp_path: Path) -> 
 
 @pytest.mark.promise("I16")
 def test_folders_are_followed_to_their_cap_and_no_deeper(dock: Dock) -> None:
-    deepest = b"/".join([b"d"] * copier.DEEPEST)
+    deepest = b"/".join([b"d"] * DEEPEST)
     file = dock.put(deepest + b"/f")
     with a_child(dock) as child:
         assert child.listing() == ({"done": {}}, [file])
@@ -124,43 +127,43 @@ def test_folders_are_followed_to_their_cap_and_no_deeper(dock: Dock) -> None:
 
 @pytest.mark.promise("I16")
 def test_more_files_than_a_card_can_have_fail_the_listing(
-    dock: Dock, card: copier.Card, monkeypatch: pytest.MonkeyPatch
+    dock: Dock, card: Card, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copier, "MOST_ENTRIES", 3)
+    monkeypatch.setattr("dockd.copier.card.MOST_ENTRIES", 3)
     for name in ("a", "b", "c"):
         dock.put(name)
     assert len(list(card.files())) == 3
     dock.put("d")
-    with pytest.raises(copier.CommandError, match="more than 3 files"):
+    with pytest.raises(CommandError, match="more than 3 files"):
         list(card.files())
 
 
 @pytest.mark.promise("I16")
 def test_more_folders_than_a_card_can_have_fail_the_listing(
-    dock: Dock, card: copier.Card, monkeypatch: pytest.MonkeyPatch
+    dock: Dock, card: Card, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(copier, "MOST_ENTRIES", 3)
+    monkeypatch.setattr("dockd.copier.card.MOST_ENTRIES", 3)
     for name in ("a", "b", "c"):
         (dock.card / name).mkdir()
-    with pytest.raises(copier.CommandError, match="more than 3 folders"):
+    with pytest.raises(CommandError, match="more than 3 folders"):
         list(card.files())
 
 
-def test_a_folder_met_twice_fails_the_listing(dock: Dock, card: copier.Card) -> None:
+def test_a_folder_met_twice_fails_the_listing(dock: Dock, card: Card) -> None:
     (dock.card / "loop").mkdir()
     root = os.open(dock.card, FOLDER)
     try:
         # A card whose folder leads back up gives the same inode again; no filesystem here can be made to.
         met = {(dock.card / "loop").stat().st_ino}
-        with pytest.raises(copier.CommandError, match="'loop/' is met twice, expected folders without a loop"):
+        with pytest.raises(CommandError, match="'loop/' is met twice, expected folders without a loop"):
             list(card._below(root, b"", met, depth=0))
     finally:
         os.close(root)
 
 
-def test_another_filesystem_below_the_card_fails_the_listing(dock: Dock, card: copier.Card) -> None:
+def test_another_filesystem_below_the_card_fails_the_listing(dock: Dock, card: Card) -> None:
     card._at_first = Path("/proc").stat()
-    with pytest.raises(copier.CommandError, match="is on another filesystem, expected one card"):
+    with pytest.raises(CommandError, match="is on another filesystem, expected one card"):
         list(card.files())
 
 
@@ -170,7 +173,7 @@ def test_a_listing_does_not_begin_where_another_holder_of_the_folder_stopped(doc
     card, spool = os.open(dock.card, FOLDER), os.open(dock.spool, FOLDER)
     os.lseek(card, 0, os.SEEK_END)
     os.lseek(card, 1 << 62, os.SEEK_SET)  # as a copier leaves it that was killed in mid-listing
-    command = [sys.executable, copier.__file__, str(card), str(spool)]
+    command = [sys.executable, str(COPIER), str(card), str(spool)]
     done = subprocess.run(command, input=b'{"do":"list"}\n', stdout=subprocess.PIPE, pass_fds=(card, spool), check=True)
     os.close(card)
     os.close(spool)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dockd import copier
+from dockd.copier.medium import fetched_bytes, in_memory
 from tests.copier_parts import Child, Dock, a_child, a_dock, packed
 
 MIB = 1 << 20
@@ -27,7 +27,7 @@ def child(dock: Dock) -> Iterator[Child]:
 
 
 def is_memory(path: Path) -> bool:
-    return copier.in_memory(path.stat().st_dev)
+    return in_memory(path.stat().st_dev)
 
 
 @pytest.mark.promise("I3")
@@ -83,8 +83,8 @@ def test_where_nobody_counts_reads_nothing_is_claimed(monkeypatch: pytest.Monkey
         raise PermissionError
 
     monkeypatch.setattr("builtins.open", refuse)
-    assert copier.fetched_bytes() == 0
-    assert not copier.in_memory(0)
+    assert fetched_bytes() == 0
+    assert not in_memory(0)
 
 
 def test_a_file_of_another_length_than_known_is_growing(dock: Dock, child: Child) -> None:

@@ -1,0 +1,15 @@
+"""The child process that touches a card: it lists, copies, reads again and unlinks, and knows nothing else.
+
+A program of its own: it has the standard library, two open folders and nothing else of dockd. A card that hangs takes
+this process with it, not the daemon. It ends when its stdin does: at once, or within a tick of its work.
+
+One JSON object a line each way, one command at a time; paths are base64, below the card's folder:
+
+    {"do": "list"}                                            -> {"files": [[path, length, mtime_ns], ...]} ... done
+    {"do": "copy", path, length, mtime_ns, part, prefix}      -> done: clip_id, sha256, length
+    {"do": "reread", path, length}                            -> done: sha256, length, mtime_ns, uncached
+    {"do": "unlink", path, length, mtime_ns or null, sha256}  -> done
+
+At work it says {"at": bytes} for the card, {"on": "disk"} for the spool. A command ends with {"done": {...}} or with
+{"error": code, "say": words}: gone, listing, missing, unreadable, growing, disk, disk-full, hash, refused, usb.
+"""
