@@ -171,7 +171,12 @@ class Spool(Protocol):
         ...
 
     async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
-        """Hash the copy as it is on disk now; None where there is none."""
+        """Hash the copy as it is on disk now; None where there is none, or the disk no longer gives it back (I9).
+
+        Raises:
+            TransientError: DISK, it cannot be looked at now.
+
+        """
         ...
 
     async def has_header(self, clip_id: ClipId) -> bool:
@@ -179,7 +184,7 @@ class Spool(Protocol):
         ...
 
     async def discard(self, clip_id: ClipId) -> None:
-        """Remove a copy durably; fine where there is none."""
+        """Remove a copy durably; fine where there is none. Raises TransientError(DISK)."""
         ...
 
 

@@ -11,8 +11,10 @@ from dockd.app.ports import Clock, Ledger, Spool
 from dockd.app.waiting import Bell
 from dockd.domain.clip import Change, Move
 from dockd.domain.moment import seconds_before
+from dockd.errors import TransientError
 
 LOOK_S = 60.0
+END_OF_TIME_UTC = "9999-12-31T23:59:59.999999Z"
 
 
 class Reclaimer:
@@ -32,12 +34,22 @@ class Reclaimer:
     async def run(self) -> None:
         """Work for ever."""
         while True:
-            before_utc = seconds_before(self._clock.now().utc, self._policy.grace_s)
+            before_utc = self._before_utc()
             clip = await self._ledger.next_reclaim(receipted_before_utc=before_utc)
             if clip is None or clip.clip_id is None:
                 await self.bell.heard(within_s=LOOK_S)
                 continue
-            # First the file, then the record: a cut in between leaves a record that asks again, and no lost file.
-            await self._spool.discard(clip.clip_id)
-            await self._ledger.move(clip.key, Move.RECLAIMED, Change(), actor="reclaim")
+            try:
+                # First the file, then the record: a cut in between leaves a record that asks again, and no lost file.
+                await self._spool.discard(clip.clip_id)
+                await self._ledger.move(clip.key, Move.RECLAIMED, Change(), actor="reclaim")
+            except TransientError:
+                # The disk would not. A copy too many harms nobody: no reason to end the station, nor to try at once.
+                await self._clock.sleep(LOOK_S)
+                continue
             self._made_room()
+
+    def _before_utc(self) -> str:
+        # Without a grace no time is asked for: a receipt of a day that the wall clock has not reached again, after it
+        # was put right, must not keep its copy until then (I13).
+        return seconds_before(self._clock.now().utc, self._policy.grace_s) if self._policy.grace_s else END_OF_TIME_UTC

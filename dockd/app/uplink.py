@@ -15,7 +15,7 @@ from dockd.app.waiting import Bell, Waiting
 from dockd.domain.clip import Change
 from dockd.domain.model import Clip, ClipKey
 from dockd.domain.schedule import backoff_s, poll_s, receipt_deadline_s
-from dockd.errors import Reason, StaleMoveError
+from dockd.errors import Reason, StaleMoveError, TransientError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +142,9 @@ class Uplink:
         except StaleMoveError:
             # The bus moved the clip meanwhile, its spool copy is to be made again, say: begin from the ledger's word.
             return FINISHED
+        except TransientError as error:
+            # Our own disk, not the store: every rung is safe to repeat, and the station outlives one bad file.
+            return Outcome(ending=Ending.FAILED, reason=error.reason, detail=str(error))
 
     def _sent(self, key: ClipKey, sent_bytes: int) -> None:
         if key in self._active:

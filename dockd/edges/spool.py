@@ -4,6 +4,7 @@ Owns that folder. Blocking work runs in threads, so that a slow disk never holds
 """
 
 import asyncio
+import errno
 import mmap
 import os
 import re
@@ -63,7 +64,12 @@ class DiskSpool:
         return await asyncio.to_thread(_room, self._folder)
 
     async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
-        """Hash the copy as it is on disk now; None where there is none. Raises TransientError(DISK)."""
+        """Hash the copy as it is on disk now; None where there is none, or the disk no longer gives it back (I9).
+
+        Raises:
+            TransientError: DISK, it cannot be looked at now.
+
+        """
         stop = threading.Event()
         try:
             return await asyncio.to_thread(_digest, self.path(clip_id), stop)
@@ -111,6 +117,10 @@ def _digest(path: Path, stop: threading.Event) -> tuple[Sha256, int] | None:
             return None
         try:
             return _hash(fd, stop)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return None  # a bad sector: that copy is dead, the next one lies elsewhere
+            raise
         finally:
             os.close(fd)
 

@@ -1,6 +1,7 @@
 """The spool on a real disk."""
 
 import asyncio
+import errno
 import os
 from hashlib import sha256
 from pathlib import Path
@@ -149,3 +150,29 @@ async def test_a_disk_that_refuses_to_forget_is_a_disk_that_failed(spool: DiskSp
     with pytest.raises(TransientError, match="removing") as caught:
         await spool.discard(ONE)
     assert caught.value.reason is Reason.DISK
+
+
+@pytest.mark.promise("I9")
+async def test_a_copy_that_the_disk_no_longer_gives_back_counts_as_lost(
+    spool: DiskSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.path(ONE).write_bytes(b"x" * 5000)
+
+    def bad_sector(fd: int, buffers: object) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(os, "readv", bad_sector)
+    assert await spool.digest(ONE) is None
+
+
+async def test_a_copy_that_cannot_be_read_for_another_reason_is_not_given_up(
+    spool: DiskSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spool.path(ONE).write_bytes(b"x" * 5000)
+
+    def no_memory(fd: int, buffers: object) -> int:
+        raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    monkeypatch.setattr(os, "readv", no_memory)
+    with pytest.raises(TransientError, match="Cannot allocate memory"):
+        await spool.digest(ONE)

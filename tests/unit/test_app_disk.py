@@ -1,0 +1,61 @@
+"""The station's own disk: what an error on it means to the clips, and to the station."""
+
+import asyncio
+
+import pytest
+
+from dockd.app.ports import Spool
+from dockd.domain.model import ClipId, Sha256
+from dockd.errors import Reason, TransientError
+from tests.sim.fate import Fault
+from tests.sim.scene import Scene, play, policy
+
+CLIP = {"A.MP4": b"a" * 900}
+TWO = {"A.MP4": b"a" * 900, "B.MP4": b"b" * 900}
+
+
+def _unreadable(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def digest(clip_id: ClipId) -> tuple[Sha256, int] | None:
+        raise TransientError(Reason.DISK, f"reading {clip_id}: Too many open files")
+
+    monkeypatch.setattr(spool, "digest", digest)
+
+
+@pytest.mark.promise("I17")
+def test_a_copy_that_cannot_be_looked_at_now_keeps_its_clip_waiting_and_not_the_station(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.GONE, 1)
+        _unreadable(world.running.spool, monkeypatch)
+        world.dock(world.camera("cam", TWO), 1)
+        await world.until(lambda: any(row.state == "erased" for row in world.auditor.rows()))
+        view = await world.running.station.view()
+        assert view.uplink.reason is None or view.uplink.reason is Reason.DISK
+        monkeypatch.undo()
+        await world.rest()
+        assert [row.state for row in world.auditor.rows()] == ["erased", "erased"]
+
+    play(scene)
+
+
+@pytest.mark.promise("I17")
+def test_a_copy_that_cannot_be_removed_stays_and_does_not_end_the_station(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[ClipId] = []
+
+    async def discard(clip_id: ClipId) -> None:
+        asked.append(clip_id)
+        raise TransientError(Reason.DISK, f"removing {clip_id}: Input/output error")
+
+    async def scene(world: Scene) -> None:
+        monkeypatch.setattr(world.running.spool, "discard", discard)
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.rest()
+        await asyncio.sleep(600)
+        assert 1 < len(asked) < 15
+        assert len(world.disk.seen) == 1
+        monkeypatch.undo()
+        await asyncio.sleep(100)
+        assert not world.disk.seen
+
+    play(scene, policy=policy(erase=False))
