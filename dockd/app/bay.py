@@ -53,13 +53,13 @@ class BayKeeper:
         clock: Clock,
         bus: Bus,
         policy: Policy,
-        again: Callable[[Camera], bool],
+        again: Callable[[], bool],
         twin: Callable[[Attached], "BayKeeper | None"],
     ) -> None:
         """Begin knowing nothing of the bay.
 
-        `again` says whether a camera was lifted only now ("this one first"); `twin` finds another bay in which the same
-        camera seems to be docked.
+        `again` says whether a camera was lifted only just before it was docked ("this one first"); `twin` finds another
+        bay in which the same camera seems to be docked.
         """
         self._ledger = ledger
         self._cards = cards
@@ -74,6 +74,7 @@ class BayKeeper:
         self._mailbox: asyncio.Queue[FeedEvent] = asyncio.Queue()
         self._told = 0
         self._dirty = Bell()
+        self._counting = False
         self._staying: asyncio.Task[None] | None = None
         self._docking: DockingId | None = None
 
@@ -99,8 +100,8 @@ class BayKeeper:
     @property
     def quiet(self) -> bool:
         """Say whether every event was taken, counts are fresh, and no card is being opened."""
-        busy = self._dirty.rung or self._bay.phase in {Phase.UNKNOWN, Phase.SETTLING}
-        return not self._told and not busy
+        counting = self._dirty.rung or self._counting
+        return not self._told and not counting and self._bay.phase not in {Phase.UNKNOWN, Phase.SETTLING}
 
     # --- Watch ---
 
@@ -119,8 +120,14 @@ class BayKeeper:
         if docking == self._bay.docking:
             self._take(Broke(reason=reason, detail=detail))
 
-    async def part(self, reason: Reason, detail: str) -> None:
-        """End all work on the docked camera and show why; it keeps everything it holds."""
+    async def part(self, twin: Camera, reason: Reason, detail: str) -> None:
+        """End all work on the docked camera and show why; it keeps everything it holds.
+
+        Nothing happens where the camera has not been heard of here yet: then it is this bay that finds its twin.
+        """
+        mine = self._bay.camera
+        if mine is None or (mine.serial, mine.volume) != (twin.serial, twin.volume):
+            return
         self._take(Broke(reason=reason, detail=detail))
         if self._docking is not None:
             await self._bus.leave(self._docking)
@@ -144,15 +151,17 @@ class BayKeeper:
                     await self._end(listed=listed)
                 case BeginStay(camera=camera, source=source):
                     attached = Attached(bay=self._bay.number, camera=camera, source=source)
-                    self._staying = group.create_task(self._stay(attached), name=f"bay {self._bay.number} stay")
+                    # Not in the stay's own task: a docking that is begun is always ended, however short it is.
+                    docking = self._docking = await self._ledger.dock(attached)
+                    stay = self._stay(attached, docking)
+                    self._staying = group.create_task(stay, name=f"bay {self._bay.number} stay")
 
-    async def _stay(self, attached: Attached) -> None:
+    async def _stay(self, attached: Attached, docking: DockingId) -> None:
         """Open, list, put on record, and leave the rest to the bus until the camera is gone."""
-        docking = self._docking = await self._ledger.dock(attached)
         twin = self._twin(attached)
         if twin is not None:
             detail = f"camera {attached.camera.serial} seems to be docked twice"
-            await twin.part(Reason.DUPLICATE_CAMERA, detail)
+            await twin.part(attached.camera, Reason.DUPLICATE_CAMERA, detail)
             self._take(Broke(reason=Reason.DUPLICATE_CAMERA, detail=detail))
             return
         async with AsyncExitStack() as closing:
@@ -160,10 +169,12 @@ class BayKeeper:
             if stay is None:
                 return
             self._take(CardListed(docking=docking, work=work_of(await self._ledger.tally(docking))))
+            # The uplink may have moved clips while they were counted, and nobody listened for this docking yet.
+            self.touched(docking)
             # Its twin may have come while its card was listed.
             if self._bay.phase is Phase.FAULT:
                 return
-            self._bus.join(stay, first=self._again(attached.camera))
+            self._bus.join(stay, first=self._again())
             closing.push_async_callback(self._bus.leave, docking)
             await asyncio.Event().wait()
 
@@ -202,11 +213,13 @@ class BayKeeper:
     async def _keep_counts(self) -> None:
         while True:
             await self._dirty.heard()
+            self._counting = True
             docking = self._bay.docking
             if docking is not None:
                 tally = await self._ledger.tally(docking)
                 if docking == self._bay.docking:
                     self._take(WorkChanged(work=work_of(tally)))
+            self._counting = False
             await self._clock.sleep(REFRESH_S)
 
     def _take(self, event: BayEvent) -> tuple[Effect, ...]:

@@ -8,25 +8,43 @@ from collections.abc import Callable
 from dockd.app.ports import Ledger, ReadAgain, Spool
 from dockd.app.stay import Stay
 from dockd.domain.clip import Change, Move
-from dockd.domain.model import Clip, Tag, clip_id_of
-from dockd.errors import InvariantError
+from dockd.domain.model import Clip, ListedFile, Sha256, Tag, clip_id_of
+from dockd.errors import InvariantError, PermanentError, Reason
 
 READS = 3
 """How often a file is read before it counts as different: a flaky contact may spoil one read."""
 
 
 async def copy_clip(clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, progress: Callable[[int], None]) -> Clip:
-    """FOUND to COPIED: bytes in the spool, synced, read back and equal; then, and only then, on record (I5, I8)."""
-    copied = await stay.card.copy(stay.file(clip), progress=progress)
+    """FOUND to COPIED: bytes in the spool, synced, read back and equal; then, and only then, on record (I5, I8).
+
+    Raises what `Card.copy` raises, and PermanentError(MISSING) where it was copied before with other bytes.
+    """
+    file = stay.file(clip)
+    copied = await stay.card.copy(file, progress=progress)
     wanted = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=copied.length_bytes, sha256=copied.sha256)
     if copied.clip_id != wanted or copied.length_bytes != clip.length_bytes:
         raise InvariantError(
             f"clip {clip.key}: the copier kept {copied.length_bytes} bytes as {copied.clip_id},"
             f" expected {clip.length_bytes} bytes as {wanted}"
         )
+    if clip.sha256 not in {None, copied.sha256}:
+        await _part(clip, file, stay, copied.sha256, ledger=ledger)
     tags = clip.tags if await spool.has_header(copied.clip_id) else clip.tags | {Tag.HEADER_MISSING}
     change = Change(sha256=copied.sha256, clip_id=copied.clip_id, tags=tags, verified_in=stay.docking)
     return await ledger.move(clip.key, Move.COPIED, change, actor="offload")
+
+
+async def _part(clip: Clip, file: ListedFile, stay: Stay, now: Sha256, *, ledger: Ledger) -> None:
+    """Part a clip that was copied before from a file that is another by now: the two must never share a row.
+
+    Raises:
+        PermanentError: MISSING, always. What the clip once was is neither here nor on the camera.
+
+    """
+    await ledger.supersede(clip.key, file, docking=stay.docking)
+    detail = f"its copy with sha256 {clip.sha256} is lost, and the camera now gives {now}, another file"
+    raise PermanentError(Reason.MISSING, detail)
 
 
 async def confirm_clip(clip: Clip, stay: Stay, *, ledger: Ledger) -> Clip:

@@ -10,7 +10,22 @@ from dataclasses import dataclass
 from dockd.app.bay import BayKeeper
 from dockd.app.bus import Bus
 from dockd.app.policy import Policy
-from dockd.app.ports import Attached, CameraFeed, Cards, Chance, Clock, Detached, Keys, Lamps, Ledger, Spool, Wire
+from dockd.app.ports import (
+    Attached,
+    CameraFeed,
+    Cards,
+    Chance,
+    ChargeRead,
+    Clock,
+    Detached,
+    Empty,
+    FeedEvent,
+    Keys,
+    Lamps,
+    Ledger,
+    Spool,
+    Wire,
+)
 from dockd.app.reclaim import Reclaimer
 from dockd.app.space import Space
 from dockd.app.uplink import Uplink
@@ -46,7 +61,9 @@ class Station:
         """Wire the loops; `bays` gives each bay's bus by name."""
         self._ports = ports
         self._policy = policy
-        self._lifted: dict[Camera, float] = {}
+        self._docked: dict[BayId, Camera] = {}
+        self._lifted_s: dict[Camera, float] = {}
+        self._again_in: set[BayId] = set()
         self._feed_ended = False
         self._uplink = Uplink(
             ledger=ports.ledger,
@@ -121,10 +138,25 @@ class Station:
             keeper = self._keepers.get(event.bay)
             if keeper is None:
                 raise InvariantError(f"bay {event.bay}: an event came for it, expected one of {sorted(self._keepers)}")
-            if isinstance(event, Detached) and keeper.bay.camera is not None:
-                self._lifted[keeper.bay.camera] = self._ports.clock.monotonic_s()
+            self._note(event)
             keeper.tell(event)
         self._feed_ended = True
+
+    def _note(self, event: FeedEvent) -> None:
+        """Keep what is docked where, as the feed tells it: a bay's own word may lag behind another's."""
+        now_s = self._ports.clock.monotonic_s()
+        match event:
+            case Attached(bay=bay, camera=camera):
+                self._docked[bay] = camera
+                self._again_in.discard(bay)
+                if now_s - self._lifted_s.pop(camera, -LIFTED_S - 1) <= LIFTED_S:
+                    self._again_in.add(bay)
+            case Detached(bay=bay) | Empty(bay=bay):
+                self._lifted_s = {other: at_s for other, at_s in self._lifted_s.items() if now_s - at_s <= LIFTED_S}
+                if bay in self._docked:
+                    self._lifted_s[self._docked.pop(bay)] = now_s
+            case ChargeRead():
+                pass
 
     def _bus(self) -> Bus:
         return Bus(
@@ -146,24 +178,16 @@ class Station:
             clock=self._ports.clock,
             bus=self._bus_of[number],
             policy=self._policy,
-            again=self._again,
+            again=lambda: number in self._again_in,
             twin=self._twin,
         )
 
-    def _again(self, camera: Camera) -> bool:
-        lifted_s = self._lifted.pop(camera, None)
-        return lifted_s is not None and self._ports.clock.monotonic_s() - lifted_s <= LIFTED_S
-
     def _twin(self, attached: Attached) -> BayKeeper | None:
-        def same(other: Bay) -> bool:
-            camera = other.camera
-            return camera is not None and (camera.serial, camera.volume) == (
-                attached.camera.serial,
-                attached.camera.volume,
-            )
+        def same(other: Camera) -> bool:
+            return (other.serial, other.volume) == (attached.camera.serial, attached.camera.volume)
 
-        others = (keeper for number, keeper in self._keepers.items() if number != attached.bay)
-        return next((keeper for keeper in others if same(keeper.bay)), None)
+        others = (number for number, camera in self._docked.items() if number != attached.bay and same(camera))
+        return next((self._keepers[number] for number in others), None)
 
     def _moved(self, clip: Clip) -> None:
         for number, keeper in self._keepers.items():
