@@ -150,6 +150,26 @@ def ingest(
         return run.ended(within_s=within_s)
 
 
+# --- dockctl on a state folder ------------------------------------------------------------------------------------
+
+
+def dockctl(question: str, state: Path, *more: str) -> dict[str, Any]:
+    """Ask `dockctl` of a state folder in JSON; it must say that all is well."""
+    command = [sys.executable, "-m", "dockd.ctl", question, "--state", str(state), "--json", *more]
+    said = subprocess.run(command, capture_output=True, timeout=60, check=False)
+    assert said.returncode == 0, f"dockctl {question}: {said.returncode}: {said.stdout[-2000:]!r} {said.stderr!r}"
+    document: dict[str, Any] = json.loads(said.stdout)
+    return document
+
+
+def verified(state: Path) -> tuple[int, int, int]:
+    """See the custody chain and every receipt checked: how many clips, receipts, and receipts that name an entry."""
+    report = dockctl("verify", state)
+    assert report["problems"] == []
+    assert report["signatures"] == "signatures checked", report
+    return report["clips"], report["receipts"], report["anchored"]
+
+
 # --- a store ------------------------------------------------------------------------------------------------------
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.system.cards import EMPTY, EQUAL, contents, digests, odd_card
 from tests.system.evidence import clip_rows, contents_digests, entries, moves, objects, stored
-from tests.system.programs import Ended, Gauge, StoreProcess, ingest, ingest_command, ingesting
+from tests.system.programs import Ended, Gauge, StoreProcess, ingest, ingest_command, ingesting, verified
 
 FILES = 2000
 MOST_PSS_BYTES = 120 << 20
@@ -87,7 +87,7 @@ def test_equal_contents_at_two_paths_are_two_exhibits_and_an_empty_file_is_one(b
 
 @pytest.mark.promise("I11")
 def test_the_custody_chain_holds_and_tells_of_each_clip_once(brought: Brought) -> None:
-    # Clip rows are counted by the chain itself: every move of every clip is an entry.
+    assert verified(brought.state) == (FILES, FILES, FILES)
     for cause in ("found", "copied", "receipted"):
         told = moves(brought.state, cause)
         assert len(told) == FILES, cause
@@ -127,6 +127,8 @@ def test_a_wiped_ledger_finds_the_same_objects_and_uploads_nothing(tmp_path: Pat
         assert wiped.counts == (40, 40, 0, 0, 0)
         assert objects(store.folder) == before
         assert stored(store.base) == clips
+    assert verified(tmp_path / "state") == (40, 40, 40)
+    assert verified(tmp_path / "new") == (40, 40, 0)  # the receipts name entries of the chain that was wiped
     one, other = (sorted(row["receipt"] for row in clip_rows(tmp_path / name)) for name in ("state", "new"))
     assert one == other
 
@@ -171,6 +173,7 @@ def test_with_erase_a_receipted_card_ends_empty_of_files(tmp_path: Path) -> None
         assert ended.counts == (60, 60, 0, 0, 60)
         assert contents_digests(store.base, stored(store.base)) == openssl
     assert contents(card) == {}
+    assert verified(tmp_path / "state") == (60, 60, 60)
     # The receipt was on record before the erasing was, and that before the file went (I8, I11).
     order: dict[int, list[str]] = {}
     for entry in entries(tmp_path / "state"):

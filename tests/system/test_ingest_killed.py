@@ -13,7 +13,7 @@ import pytest
 
 from tests.system.cards import contents, digests, odd_card, write
 from tests.system.evidence import clip_rows, contents_digests, entries, moves, objects, stored
-from tests.system.programs import Ingest, StoreProcess, command_line, ingest, ingest_command, ingesting, tree
+from tests.system.programs import Ingest, StoreProcess, command_line, ingest, ingest_command, ingesting, tree, verified
 from tests.system.proxy import CountingProxy
 from tests.system.waiting import until
 
@@ -65,6 +65,7 @@ def test_after_fifty_kills_of_ingest_and_store_every_file_is_receipted_once(tmp_
         assert not list((store.folder / "uploads").iterdir())
     assert {path: len(data) for path, data in contents(card).items()} == files
     assert Counter(moves(state, "receipted").values()) == {1: FILES}
+    assert verified(state) == (FILES, FILES, FILES)
     assert list((state / "spool").iterdir()) == []
     # The kills struck while there was something to lose.
     assert len([at for at in seen if 0 < at["receipted"] < FILES]) >= KILLS // 2, seen
@@ -228,6 +229,7 @@ class Desk:
         assert [row["state"] for row in clip_rows(self.state)] == ["erased"]
         causes = [entry["cause"] for entry in entries(self.state)]
         assert (causes.count("receipted"), causes.count("erased")) == (1, 1)
+        assert verified(self.state) == (1, 1, 1)
         assert list((self.state / "spool").iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.system.cards import MEDIA, contents, write
 from tests.system.evidence import clip_rows
-from tests.system.programs import Ended, ingest
+from tests.system.programs import Ended, dockctl, ingest
 from tests.system.rogue import Key, Script, ScriptedStore, Upload, b64url, canonical, serving
 
 HONEST = b"DCIM/honest/CLIP.MP4"
@@ -118,12 +118,10 @@ def lies_by_name(upload: Upload) -> str | None:
     return honest(upload) if flaw == "honest" else FLAWS[flaw][0](upload)
 
 
-def rows_by_name(state: Path) -> dict[str, tuple[str, str, str]]:
-    """Give state, reason and detail of each clip by the name of its folder."""
-    return {
-        row["path"].split(b"/")[1].decode(): (row["state"], row["reason"] or "", row["detail"])
-        for row in clip_rows(state)
-    }
+def told(state: Path) -> dict[str, tuple[str, str, str]]:
+    """Give what `dockctl clips` tells of each clip, by its name: state, reason, detail."""
+    clips = dockctl("clips", state)["clips"]
+    return {clip["name"]: (clip["state"], clip["reason"] or "", clip["detail"]) for clip in clips}
 
 
 async def bring(card: Path, *, to: str, state: Path, patience_s: int = 1) -> Ended:
@@ -148,13 +146,13 @@ async def test_no_flawed_receipt_erases_anything_while_an_honest_one_beside_it_d
     after = contents(card)
     assert HONEST not in after  # so this driver erases where it may
     assert after == {path: data for path, data in before.items() if path != HONEST}
-    rows = rows_by_name(tmp_path / "state")
-    assert rows.pop("honest")[0] == "erased"
+    clips = await asyncio.to_thread(told, tmp_path / "state")
+    assert clips.pop("DCIM/honest/CLIP.MP4")[0] == "erased"
     for name, (_, words) in FLAWS.items():
-        state, reason, detail = rows.pop(name)
+        state, reason, detail = clips.pop(f"DCIM/{name}/CLIP.MP4")
         assert (state, reason) == ("held", "receipt"), name
         assert words in detail, f"{name}: {detail}"
-    assert rows == {}
+    assert clips == {}
     for line in ended.troubles.values():
         assert (line["state"], line["reason"]) == ("held", "receipt")
 
@@ -304,10 +302,12 @@ async def test_nothing_is_erased_for_a_store_that(tmp_path: Path, case: Case) ->
     clips, receipted, _, _, erased = ended.counts
     assert (clips, receipted, erased) == (2, 0, 0)
     assert trap.requests == []  # neither footage nor words go anywhere but to the store
-    for row in clip_rows(tmp_path / "state"):
-        assert (row["state"], row["reason"]) == (case.state, case.reason), row["detail"]
-        assert case.words in row["detail"]
-        assert row["receipt"] is None
+    clips_told = await asyncio.to_thread(told, tmp_path / "state")
+    assert len(clips_told) == 2
+    for state, reason, detail in clips_told.values():
+        assert (state, reason) == (case.state, case.reason), detail
+        assert case.words in detail
+    assert [row["receipt"] for row in clip_rows(tmp_path / "state")] == [None, None]
     assert {line["reason"] for line in ended.troubles.values()} == {case.reason}
 
 
