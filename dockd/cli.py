@@ -32,7 +32,7 @@ CONFIG = Path("/etc/dockd/dockd.toml")
 
 EPILOG = (
     "exit codes: 0 done, 1 something unproven or wrong, 2 usage, 69 not available, 70 dockd contradicts itself,"
-    " 75 try again later, 77 not permitted, 78 wrong configuration or unfit state folder"
+    " 71 the system refused, 75 try again later, 77 not permitted, 78 wrong configuration or unfit state folder"
 )
 
 

@@ -17,6 +17,9 @@ from dockd.domain.model import Clip, ClipKey
 from dockd.domain.schedule import backoff_s, poll_s, receipt_deadline_s
 from dockd.errors import Reason, StaleMoveError, TransientError
 
+SHARED_MOST_S = 60.0
+"""A store that comes back is noticed within this, however long it was away; a clip's own trouble may wait longer."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UplinkView:
@@ -198,7 +201,7 @@ class Uplink:
         # One clip's trouble must not stop the others; trouble that all clips have slows all of them down.
         if self._failures > self._policy.uploads_at_once:
             shared = self._failures - self._policy.uploads_at_once
-            await self._clock.sleep(min(own_s, backoff_s(shared, jitter=jitter)))
+            await self._clock.sleep(min(SHARED_MOST_S, backoff_s(shared, jitter=jitter)))
 
     def _recovered(self) -> None:
         self._failures, self._reason, self._detail = 0, None, ""

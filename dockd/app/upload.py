@@ -15,12 +15,11 @@ from dockd.domain.metadata import metadata_header, metadata_of, metadata_sha256
 from dockd.domain.model import Assurance, Clip, ClipId, ClipState, Sha256
 from dockd.domain.receipt import Expected, ReceiptError, check_claims
 from dockd.errors import InvariantError, Reason, TransientError
-from dockd.tus.headers import HeaderError, parse_metadata
+from dockd.tus.headers import CUSTODY_LEAF, HeaderError, parse_metadata
 from dockd.tus.upload import Done, Keep, Poll, Refused, Request, Restarted, Send, Upload, Wait
 
 LOSSES = 5
 """A store that lost a clip this often is not trusted with it again until somebody looks."""
-CUSTODY_LEAF = "Custody-Leaf"
 SAME_FACTS = ("clip_id", "station", "length", "sha256", "serial", "volume", "name")
 """An earlier declaration may differ from ours in claims (model, marks, times), never in these."""
 
