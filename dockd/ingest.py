@@ -173,11 +173,12 @@ async def _watch(run_: Running, settings: Settings, stop: asyncio.Event, report:
             return EX_OK
         if stop.is_set():
             return EX_TEMPFAIL
-        if run_.station.offloaded and uplink.reason is Reason.AUTH and uplink.failures > 1:
+        nothing_to_copy = run_.station.offloaded or run_.station.full
+        if nothing_to_copy and uplink.reason is Reason.AUTH and uplink.failures > 1:
             return EX_UNPROVEN
-        if run_.station.offloaded and uplink.failing_s > settings.patience_s:
+        if nothing_to_copy and uplink.failing_s > settings.patience_s:
             return EX_TEMPFAIL
-        if view.spool_full and run_.station.uploaded:
+        if run_.station.stuck:
             return EX_UNPROVEN
         try:
             async with asyncio.timeout(LOOK_S):

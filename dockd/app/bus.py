@@ -22,6 +22,8 @@ from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, 
 TRIES = 3
 """So many failures in a row make a camera broken (USB) or a clip held (HASH): more only wear the card."""
 DISK_WAIT_S = 10.0
+NO_ROOM_WAIT_S = 60.0
+"""A file that found no room is left alone longer than the bus: meanwhile others are tried, which may be smaller."""
 AGAIN_WAIT_S = 1.0
 NEVER_S = float("inf")
 RATE_SAMPLE_BYTES = 64 << 20
@@ -45,6 +47,7 @@ class _Guest:
     waiting: Waiting[ClipKey] = field(default_factory=Waiting)
     grown: set[ClipKey] = field(default_factory=set)
     spoiled: Counter[ClipKey] = field(default_factory=Counter)
+    crowded: set[ClipKey] = field(default_factory=set)
     usb_failures: int = 0
     paused_until_s: float = 0.0
 
@@ -74,6 +77,9 @@ class Bus:
         self._task: asyncio.Task[None] | None = None
         self._current: DockingId | None = None
         self._resting = False
+        self._refusals = 0
+        self._copies_from_s: float | None = None
+        self._no_copy = False
         self.underway: Underway | None = None
         self.rate_bytes_s = 0.0
 
@@ -95,6 +101,20 @@ class Bus:
         """Look for work again: a clip moved, or room was made."""
         self._resting = False
         self._bell.ring()
+
+    def made_room(self) -> None:
+        """Try again at once what found no room."""
+        self._refusals, self._copies_from_s = 0, None
+        for guest in self._guests.values():
+            for key in guest.crowded:
+                guest.waiting.forget(key)
+            guest.crowded.clear()
+        self.ring()
+
+    @property
+    def full(self) -> bool:
+        """Say whether copying stands still for want of room."""
+        return self._no_copy and any(guest.crowded for guest in self._guests.values())
 
     @property
     def resting(self) -> bool:
@@ -122,7 +142,9 @@ class Bus:
 
     def _next_in_s(self) -> float | None:
         now_s = self._clock.monotonic_s()
-        times = (guest.next_in_s(now_s) for guest in self._guests.values())
+        times = [guest.next_in_s(now_s) for guest in self._guests.values()]
+        if self._copies_from_s is not None:
+            times.append(max(0.0, self._copies_from_s - now_s))
         return min((wait_s for wait_s in times if wait_s is not None), default=None)
 
     async def _choose(self) -> Job | None:
@@ -134,6 +156,11 @@ class Bus:
         heads = await self._ledger.heads(ready, skip=skip)
         # A stay may have ended while the ledger answered.
         here = [head for head in heads if head.docking in self._guests]
+        if self._copies_from_s is not None and self._copies_from_s <= now_s:
+            self._refusals, self._copies_from_s = 0, None
+        if self._copies_from_s is not None:
+            here = [replace(head, copy=None) for head in here]
+        self._no_copy = all(head.copy is None for head in here)
         return next_job(here, first=self._first, current=self._current, erase=self._policy.erase)
 
     async def _attempt(self, job: Job) -> None:
@@ -187,8 +214,10 @@ class Bus:
             if self.underway is not None:
                 self.underway = replace(self.underway, bytes_done=bytes_done)
 
+        self._guests[stay.docking].crowded.discard(clip.key)
         async with self._space.reserved(clip.length_bytes):
             await copy_clip(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
+        self._refusals = 0
         took_s = self._clock.monotonic_s() - began_s
         if took_s > 0:
             rate = clip.length_bytes / took_s
@@ -212,10 +241,21 @@ class Bus:
                     await self._hold(job, guest, error.reason, str(error))
                 else:
                     guest.waiting.put_off(key, until_s=now_s + AGAIN_WAIT_S)
-            case Reason.DISK | Reason.DISK_FULL:
+            case Reason.DISK_FULL:
+                self._crowded_out(key, guest)
+            case Reason.DISK:
                 guest.waiting.put_off(key, until_s=now_s + DISK_WAIT_S)
             case _:
                 guest.waiting.put_off(key, until_s=now_s + AGAIN_WAIT_S)
+
+    def _crowded_out(self, key: ClipKey, guest: _Guest) -> None:
+        # A smaller file may still fit. But a full disk is not asked, and written to, once for each file of a card.
+        now_s = self._clock.monotonic_s()
+        guest.crowded.add(key)
+        guest.waiting.put_off(key, until_s=now_s + NO_ROOM_WAIT_S)
+        self._refusals += 1
+        if self._refusals >= TRIES:
+            self._copies_from_s = now_s + DISK_WAIT_S
 
     async def _usb_failed(self, job: Job, guest: _Guest, detail: str) -> None:
         # Counted by camera, not by clip: a dead camera must not cost the bus a deadline for each of its files. One that

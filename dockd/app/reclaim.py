@@ -30,6 +30,12 @@ class Reclaimer:
         self._policy = policy
         self._made_room = made_room
         self.bell = Bell()
+        self._resting = False
+
+    @property
+    def resting(self) -> bool:
+        """Say whether no copy can go now."""
+        return self._resting and not self.bell.rung
 
     async def run(self) -> None:
         """Work for ever."""
@@ -37,7 +43,9 @@ class Reclaimer:
             before_utc = self._before_utc()
             clip = await self._ledger.next_reclaim(receipted_before_utc=before_utc)
             if clip is None or clip.clip_id is None:
+                self._resting = True
                 await self.bell.heard(within_s=LOOK_S)
+                self._resting = False
                 continue
             try:
                 # First the file, then the record: a cut in between leaves a record that asks again, and no lost file.
@@ -45,7 +53,9 @@ class Reclaimer:
                 await self._ledger.move(clip.key, Move.RECLAIMED, Change(), actor="reclaim")
             except TransientError:
                 # The disk would not. A copy too many harms nobody: no reason to end the station, nor to try at once.
+                self._resting = True
                 await self._clock.sleep(LOOK_S)
+                self._resting = False
                 continue
             self._made_room()
 

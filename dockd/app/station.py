@@ -111,6 +111,16 @@ class Station:
         """Say whether nothing is left to bring to the store; receipts that are overdue are not waited for."""
         return self._uplink.resting
 
+    @property
+    def full(self) -> bool:
+        """Say whether copying stands still on a bus for want of room in the spool."""
+        return any(bus.full for bus in self._buses.values())
+
+    @property
+    def stuck(self) -> bool:
+        """Say whether it stands still and nothing under way will make room."""
+        return self.full and self.uploaded and self._reclaimer.resting
+
     def docking(self, bay: BayId) -> DockingId | None:
         """Say which docking a bay is in."""
         return self._keepers[bay].bay.docking
@@ -198,7 +208,7 @@ class Station:
 
     def _made_room(self) -> None:
         for bus in self._buses.values():
-            bus.ring()
+            bus.made_room()
 
     def _bay_view(self, keeper: BayKeeper) -> BayView:
         bay, bus = keeper.bay, self._bus_of[keeper.bay.number]
