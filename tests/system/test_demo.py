@@ -161,6 +161,49 @@ def test_a_file_that_vanishes_from_a_camera_behind_the_stations_back_is_found_ou
     assert summary["receipted"] == summary["erased"] == summary["clips"] - 1
 
 
+ERASES_TOO_SOON = """
+import sys
+from dockd import cli
+from dockd.app import bus
+from dockd.domain.erasure import ErasePermit
+
+copy_clip = bus.copy_clip
+
+async def copy_and_erase(clip, stay, **rest):
+    copied = await copy_clip(clip, stay, **rest)
+    if clip.path.endswith(b"/DKD_0001.MP4"):
+        digest = (await stay.card.reread(stay.file(clip))).sha256
+        await stay.card.erase(ErasePermit(
+            clip=clip.key, docking=stay.docking, path=clip.path, length_bytes=clip.length_bytes, sha256=digest
+        ))
+    return copied
+
+bus.copy_clip = copy_and_erase
+sys.exit(cli.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.promise("I1")
+def test_a_station_that_erases_once_it_has_copied_is_found_out(tmp_path: Path) -> None:
+    """Every clip reaches the store in the end, so that nothing but the order gives it away."""
+    given = ("demo", "--once", "--seed", "7", "--cameras", "2", "--json")
+    ran = subprocess.run(
+        (sys.executable, "-c", ERASES_TOO_SOON, *given),
+        capture_output=True,
+        text=True,
+        timeout=WITHIN_S,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
+        check=False,
+    )
+    assert ran.returncode == 1
+    assert ran.stderr.splitlines() == [
+        f"dockd demo: DKD-000{number}:b'DCIM/100DOCKD/DKD_0001.MP4' was erased before the store held it"
+        for number in (1, 2)
+    ]
+    summary = json.loads(ran.stdout)
+    assert summary["receipted"] == summary["clips"] == summary["erased"] + 2
+
+
 # --- its ends -----------------------------------------------------------------------------------------------------
 
 
@@ -201,6 +244,22 @@ def test_an_interrupted_check_prints_no_summary_that_could_be_taken_for_one(tmp_
         wait_for(lambda: list((tmp_path / "tmp").glob("*/cameras/*/bay-*/*")), process=process)
         process.send_signal(signal.SIGINT)
         assert ended(process) == (130, "", "")
+
+
+def test_an_interrupted_row_of_shifts_prints_the_sum_of_those_that_ended(tmp_path: Path) -> None:
+    with started(tmp_path, "--json") as process:
+        wait_for(lambda: list((tmp_path / "tmp").glob("*/cameras/*/bay-*/*")), process=process)
+        process.send_signal(signal.SIGINT)
+        code, out, err = ended(process)
+    assert (code, err) == (0, "")
+    assert json.loads(out) == {
+        "clips": 0,
+        "bytes": 0,
+        "receipted": 0,
+        "quarantined": 0,
+        "erased": 0,
+        "elapsed_s": 0.0,
+    }
 
 
 def test_a_terminal_shows_the_live_table_and_is_given_back_on_control_c(tmp_path: Path) -> None:
