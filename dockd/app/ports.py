@@ -117,14 +117,24 @@ class Card(Protocol):
         ...
 
     async def reread(self, file: ListedFile) -> ReadAgain:
-        """Read a file once more from the card, past every cache (I3). Raises as `copy` does."""
+        """Read a file once more from the card, past every cache (I3).
+
+        Raises:
+            TransientError: GROWING.
+            PermanentError: UNREADABLE or MISSING, as for `copy`.
+
+        """
         ...
 
     async def erase(self, permit: ErasePermit) -> None:
         """Unlink the one file the permit names, sync, and see that it is gone.
 
+        After CameraGoneError and TransientError the file may be there or not: only a complete listing can tell.
+
         Raises:
-            PermanentError: REFUSED (the card is read-only or says no); the file is still there.
+            TransientError: USB, and no answer came, or the file was unlinked and is not surely gone.
+            PermanentError: REFUSED (the card is read-only or says no, or the file is not the one that was read again);
+                the file is still there. MISSING: it was not there to be erased; only a listing may call that erased.
 
         """
         ...
@@ -143,6 +153,7 @@ class Cards(Protocol):
         Raises:
             CameraGoneError: it left before it was open.
             ListingError: it is no card we may read (structure, filesystem).
+            TransientError: USB (opening it hangs) or DISK (the spool cannot be opened).
 
         """
         ...
@@ -163,11 +174,11 @@ class Spool(Protocol):
     """Verified copies, one file a clip, named by clip id. Never counts as safe (I4)."""
 
     def path(self, clip_id: ClipId) -> Path:
-        """Say where a clip's copy lies, or would lie."""
+        """Say where a clip's copy lies, or would lie. Raises InvariantError for what is no clip id."""
         ...
 
     async def room(self) -> Room:
-        """Measure the disk."""
+        """Measure the disk. Raises TransientError(DISK)."""
         ...
 
     async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
@@ -180,7 +191,12 @@ class Spool(Protocol):
         ...
 
     async def has_header(self, clip_id: ClipId) -> bool:
-        """Say whether a container file (MP4, MOV) has its header; True for what is no container."""
+        """Say whether a container file (MP4, MOV) has its header; True for what is no container.
+
+        Raises:
+            TransientError: DISK, there is no copy or it cannot be read.
+
+        """
         ...
 
     async def discard(self, clip_id: ClipId) -> None:
@@ -194,7 +210,7 @@ class Spool(Protocol):
 class Ledger(Protocol):
     """Durable state: every answer is committed and synced before it is given (I8).
 
-    Raises InvariantError when the database contradicts itself, TransientError(DISK or DISK_FULL) when it cannot write.
+    Raises InvariantError when the database contradicts itself, TransientError(DISK or DISK_FULL) when its disk fails.
     """
 
     async def dock(self, attached: Attached) -> DockingId:
@@ -293,13 +309,21 @@ class Wire(Protocol):
         """Perform one request; a body is a range of the file `source`, `progress` is told bytes sent.
 
         Raises:
-            TransientError: AUTH, DNS, TLS, CLOCK, NETWORK: no whole answer came.
+            TransientError: AUTH (the token cannot be read), DNS, TLS, CLOCK or NETWORK: no whole answer came. STORE:
+                what came is no HTTP. DISK: the source cannot be read, or is shorter than the range.
+            InvariantError: the URL is not at the store's endpoint (I14), or a body comes without a source.
 
         """
         ...
 
     async def digest(self, url: str) -> tuple[Sha256, int]:
-        """Read a stored clip back and hash it: digest and length. Raises as `exchange` does."""
+        """Read a stored clip back and hash it: digest and length.
+
+        Raises:
+            TransientError: as `exchange`; AUTH or STORE also when the store answers and does not give the bytes.
+            InvariantError: the URL is not at the store's endpoint (I14).
+
+        """
         ...
 
     async def close(self) -> None:

@@ -148,19 +148,16 @@ class DescriptorCard:
         return Copied(clip_id=ClipId(done.clip_id), sha256=Sha256(done.sha256), length_bytes=done.length_bytes)
 
     async def reread(self, file: ListedFile) -> ReadAgain:
-        """Read a file once more from the card, past every cache (I3). Raises as `copy` does."""
+        """Read a file once more from the card, past every cache (I3); see the port for what is raised."""
         self._read.pop(file.path, None)
         done = await self._ask({"do": "reread", "path": _packed(file.path), "length": file.length_bytes})
         self._read[file.path] = done.mtime_ns
         return ReadAgain(sha256=Sha256(done.sha256), length_bytes=done.length_bytes, uncached=done.uncached)
 
     async def erase(self, permit: ErasePermit) -> None:
-        """Unlink the one file the permit names, sync, and see that it is gone.
+        """Unlink the one file the permit names, sync, and see that it is gone; see the port for what is raised.
 
-        Raises:
-            PermanentError: REFUSED (the card is read-only or says no, or the file was written to after its re-read):
-                the file is still there. MISSING: it was not there to be erased; only a listing may call that erased.
-
+        Refused too: a card that was opened for reading only, and a file that was written to after its re-read.
         """
         if not self._erase:
             raise PermanentError(Reason.REFUSED, f"{permit.path!r}: this card was opened for reading only")
