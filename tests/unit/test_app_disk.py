@@ -77,7 +77,7 @@ def test_as_soon_as_a_copy_goes_the_next_file_that_found_no_room_is_copied() -> 
         left = uncopied()
         world.plan(Fault.BLACK_HOLE, 0)
         await world.until(lambda: world.notes("reclaimed"))
-        await world.until(lambda: uncopied() < left, within_s=2.0)
+        await world.until(lambda: uncopied() < left, within_s=4.0)
 
     play(scene)
 
