@@ -72,7 +72,7 @@ def test_as_soon_as_a_copy_goes_the_next_file_that_found_no_room_is_copied() -> 
             return sum(row.state == "found" for row in world.auditor.rows())
 
         world.plan(Fault.BLACK_HOLE)
-        world.dock(world.camera("cam", _card(files=20, length=5_000)), 1)
+        world.dock(world.camera("cam", _card(files=14, length=5_000)), 1)
         await world.until(lambda: world.running.station.full)
         left = uncopied()
         world.plan(Fault.BLACK_HOLE, 0)
