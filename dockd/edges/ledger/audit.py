@@ -120,6 +120,12 @@ def verify_state(state_dir: Path, keys_verify: Verifier | None) -> Report:
 
 
 def opened(database: Path) -> sqlite3.Connection:
+    """Open a ledger for reading only, beside a daemon, without one, or on a disk that is read-only.
+
+    Raises:
+        StartRefusedError: it is not there, or cannot be read without leave to write.
+
+    """
     if not database.is_file():
         raise StartRefusedError(f"{database} is not there, expected the state folder of a dockd")
     uri = f"file:{quote(str(database))}?mode=ro"
@@ -149,7 +155,10 @@ def _check(
     if version < newest:
         raise StartRefusedError(f"{database} has schema version {version}, expected {newest}: start dockd once")
     connection.execute("BEGIN")  # one snapshot for everything, also while a daemon writes
-    (findings.station,) = connection.execute("SELECT station FROM meta").fetchone()
+    row = connection.execute("SELECT station FROM meta").fetchone()
+    if row is None:
+        raise StartRefusedError(f"{database} was never opened to the end and holds nothing: start dockd once")
+    (findings.station,) = row
     _check_structure(connection, findings)
     _check_chain(connection, findings)
     _check_clips(connection, findings, keys_verify=keys_verify)

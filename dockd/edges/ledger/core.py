@@ -136,8 +136,15 @@ class LedgerCore:
         return self._apply(before, move, change, bay=bay, actor=actor, time=time)
 
     def supersede(self, key: ClipKey, file: ListedFile, *, docking: DockingId, time: Timestamp) -> Clip:
-        """Part a clip from a file that proved to be another one; give the file's own new clip."""
+        """Part a clip from a file that proved to be another one; give the file's own new clip.
+
+        Raises:
+            StaleMoveError: the clip was listed in another docking since.
+
+        """
         old = self.clip(key)
+        if old.docking != docking:
+            raise StaleMoveError(f"clip {key}: docking {docking} was asked for, it was listed in {old.docking} since")
         place = self.place(docking)
         self.connection.execute("UPDATE clips SET superseded_in = ? WHERE key = ?", (docking, key))
         (new,) = self._insert(place, (file,), time=time)

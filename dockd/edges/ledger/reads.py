@@ -17,16 +17,16 @@ from dockd.domain.schedule import Head
 from dockd.edges.ledger.rows import Row, Value, clip_of, link_of
 from dockd.errors import InvariantError
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Query(Generic[T]):
+class Query(Generic[T_co]):
     """One statement and how to read its rows."""
 
     sql: str
     parameters: tuple[Value, ...]
-    decode: Callable[[Sequence[Row]], T]
+    decode: Callable[[Sequence[Row]], T_co]
 
 
 def clip(key: ClipKey) -> Query[Clip]:

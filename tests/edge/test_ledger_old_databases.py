@@ -1,0 +1,49 @@
+"""Every database that a released version wrote still opens, verifies and goes on."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from dockd.domain.clip import Move
+from dockd.domain.model import ClipKey, ClipState
+from dockd.edges.ledger import views
+from dockd.edges.ledger.audit import verify_state
+from dockd.edges.ledger.schema import migrations
+from tests.ledger_parts import SIGNER, bring, copied, docked, file, threaded
+
+FOLDER = Path(__file__).parent.parent / "databases"
+VERSIONS = sorted(path.name for path in FOLDER.glob("v*"))
+
+
+def test_there_is_a_database_of_every_version() -> None:
+    assert sorted(f"v{number}" for number in range(1, len(migrations()) + 1)) == VERSIONS
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_old_database_opens_verifies_and_goes_on(tmp_path: Path, version: str) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(FOLDER / version, state)
+    async with await threaded(state) as ledger:
+        every = await ledger.query(views.clips(limit=100))
+        assert {clip.state for clip in every} == set(ClipState)
+        assert len(await ledger.query(views.receipts(limit=100))) == 4
+        odd = next(clip for clip in every if clip.path == b"new\nline \xff\xfe.MP4")
+        assert (odd.camera.serial, odd.length_bytes, odd.mtime_ns) == ("caf\xe9\udcff", 5 * 2**30, -1)
+        moved = await ledger.move(odd.key, Move.COPIED, copied(odd), actor="offload")
+        await bring(ledger, moved, ClipState.ERASED)
+        await docked(ledger, file("NEW.MP4"))
+    report = verify_state(state, SIGNER.pinned().verify)
+    assert report.clean, report.faults
+    assert report.receipts == 5
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_a_clip_of_an_old_database_is_as_it_was(tmp_path: Path, version: str) -> None:
+    state = tmp_path / "state"
+    shutil.copytree(FOLDER / version, state)
+    async with await threaded(state) as ledger:
+        clip = await ledger.clip(ClipKey(4))
+        assert (clip.state, clip.path, clip.camera.model) == (ClipState.RECEIPTED, b"DCIM/A3.MP4", "BWC-9")
+        assert clip.receipt is not None
+        assert SIGNER.pinned().verify(clip.receipt).claims.clip_id == clip.clip_id
