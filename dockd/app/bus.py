@@ -5,6 +5,7 @@ Owns what the bus does next and what a failure on it means. Must not know how a 
 
 import asyncio
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dockd.app.erase import erase_clip
@@ -279,7 +280,8 @@ class Bus:
     async def _hold(self, job: Job, guest: _Guest, reason: Reason, detail: str) -> None:
         change = Change(reason=reason, detail=detail)
         if job.kind is JobKind.COPY:
-            await self._ledger.move(job.clip.key, Move.HELD, change, actor="offload")
+            with suppress(StaleMoveError):  # docked elsewhere meanwhile, and found missing there
+                await self._ledger.move(job.clip.key, Move.HELD, change, actor="offload")
             return
         # Its bytes are in the spool or at the store: it is the camera that cannot be believed.
         await self._ledger.annotate(job.clip.key, change)

@@ -229,13 +229,19 @@ class Ledger(Protocol):
         """Move one clip and append its custody entry, in one transaction; give the clip as it is then.
 
         Raises:
-            StaleMoveError: the move is not lawful from the state the clip is in now; nothing is written.
+            StaleMoveError: the move is not lawful from the state the clip is in now, or rests on a reading of a stay
+                that is over; nothing is written.
 
         """
         ...
 
     async def supersede(self, key: ClipKey, file: ListedFile, *, docking: DockingId) -> Clip:
-        """Part a clip from a file that proved to be another one: a new FOUND row for the file, the old row stays."""
+        """Part a clip from a file that proved to be another one: a new FOUND row for the file, the old row stays.
+
+        Raises:
+            StaleMoveError: the clip was listed in another docking since.
+
+        """
         ...
 
     async def note(

@@ -147,9 +147,13 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
     """Give the clip as it is after a move.
 
     Raises:
-        InvariantError: the move is not lawful from the clip's state.
+        InvariantError: the move is not lawful from the clip's state, or its reading is of a stay that is over.
 
     """
+    if change.verified_in is not None and change.verified_in != _given(change.docking, clip.docking):
+        # The camera was lifted and docked again meanwhile: its file may have grown, or be another one.
+        message = f"was read in docking {change.verified_in}, and was listed in docking {clip.docking} since"
+        raise InvariantError(f"clip {clip.key}: {message}: move {move.value} is late")
     moved = _implied(replace(clip, state=after(clip.state, move)), move)
     # What a clip waits for or is held for is told anew by each move: a clip that moved on waits for nothing old.
     return replace(

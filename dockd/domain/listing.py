@@ -87,7 +87,9 @@ def reconcile(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) ->
     met: set[ClipKey] = set()
     for clip in known:
         file = files.get(clip.path)
-        if clip.state is ClipState.FOUND and file is not None and file.length_bytes > clip.length_bytes:
+        # What was copied whole once and lost here is not what is longer now: only a file never copied can have grown.
+        young = clip.state is ClipState.FOUND and clip.sha256 is None
+        if young and file is not None and file.length_bytes > clip.length_bytes:
             met.add(clip.key)
             moves.append(_grew(clip, file, docking=docking))
             candidates[(file.path, file.length_bytes)] = clip
@@ -163,5 +165,6 @@ def _absent(clip: Clip) -> KnownMove:
     if clip.state is ClipState.ERASING:
         # The unlink was recorded, permitted and asked for; a complete listing shows that it happened.
         return KnownMove(clip=clip.key, move=Move.ERASED, change=Change(facts={"seen": "absent at the next listing"}))
-    detail = "it was listed before and never copied, and is no longer on the camera"
+    lost = "listed before and never copied" if clip.sha256 is None else "copied before, its copy here is lost"
+    detail = f"it was {lost}, and it is no longer on the camera"
     return KnownMove(clip=clip.key, move=Move.HELD, change=Change(reason=Reason.MISSING, detail=detail))

@@ -4,7 +4,9 @@ import asyncio
 
 import pytest
 
+from dockd.domain.clip import Change, Move
 from dockd.domain.lamps import Lamp
+from dockd.domain.model import ClipKey
 from dockd.errors import Reason
 from tests.sim.cameras import SimFile
 from tests.sim.fate import Fault
@@ -122,3 +124,18 @@ def test_a_file_that_vanishes_while_another_grows_does_not_stop_the_station() ->
         assert world.clips("D.MP4")[0].state == "receipted"
 
     play(scene, policy=policy(erase=False, growing_wait_s=0.0))
+
+
+@pytest.mark.promise("I17")
+def test_a_clip_that_is_held_already_when_its_copy_fails_does_not_end_the_station() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", TWO)
+        camera.files[b"A.MP4"].unreadable = True
+        world.dock(camera, 1)
+        await world.until(lambda: world.clips("A.MP4"))
+        change = Change(reason=Reason.MISSING)
+        await world.running.ledger.move(ClipKey(world.clips("A.MP4")[0].key), Move.HELD, change, actor="offload")
+        await world.rest()
+        assert [row.state for row in world.auditor.rows()] == ["held", "erased"]
+
+    play(scene)
