@@ -121,8 +121,8 @@ class Auditor:
         require(bool(rows), f"I1: {what} goes, and no clip of these bytes is on record as being erased")
         self._receipt(rows[-1])
         require(camera.stay in camera.listed, f"I7: {what} goes, and its card was not listed completely in this stay")
-        read = camera.read.get((camera.stay, path), ["never"])[-1]
-        require(read == digest, f"I3: {what} goes, last read in this stay as {read}, is {digest}")
+        read = camera.fresh.get((camera.stay, path))
+        require(read == digest, f"I3: {what} goes, last read again in this stay as {read}, is {digest}")
         siblings = [row for row in self._siblings(rows[-1]) if row.state not in PROVEN]
         require(not siblings, f"I1: {what} goes before {[row.path for row in siblings]} of its recording")
         self.unlinked.append((camera, path, digest))
@@ -167,7 +167,9 @@ class Auditor:
             require(after == "found", f"I11: clip {key} begins as {after}")
         self._states[key] = after
         if cause == "copied":
-            self.copied(key)
+            self._copied(self._one(key))
+        if cause == "erased":
+            self._erased(self._one(key))
 
     def _row(self, row: Row) -> None:
         require(row.state == self._states[row.key], f"I11: clip {row.key} is {row.state}, its log says otherwise")
@@ -179,13 +181,26 @@ class Auditor:
             case _:
                 pass
 
-    def copied(self, key: int) -> None:
+    def _copied(self, row: Row) -> None:
         """Judge a copy at the commit that claims it (I8, I5)."""
-        row = self._one(key)
-        data = self._disk.synced.get(row.clip_id or "")  # type: ignore[call-overload] # a ClipId is its text
-        require(data is not None, f"I8: clip {key} is on record as copied, and no synced copy is in the spool")
+        data = {str(clip_id): data for clip_id, data in self._disk.synced.items()}.get(row.clip_id or "")
+        require(data is not None, f"I8: clip {row.key} is on record as copied, and no synced copy is in the spool")
         digest = sha256(data or b"").hexdigest()
-        require(digest == row.sha256, f"I5: clip {key} is on record as {row.sha256}, the spool has {digest}")
+        rotten = row.clip_id in self._disk.rotten
+        require(
+            digest == row.sha256 or rotten, f"I5: clip {row.key} is on record as {row.sha256}, the spool has {digest}"
+        )
+
+    def _erased(self, row: Row) -> None:
+        """Judge an erasure at the commit that claims it: only a file that came back by itself may be there."""
+        same = [camera for camera in self._rack.cameras.values() if camera.identity.serial == row.serial]
+        for camera in same:
+            # Of twins, only the docked one can have been meant.
+            if (len(same) > 1 and camera.bay is None) or row.path in camera.returned:
+                continue
+            file = camera.files.get(row.path)
+            there = file is not None and sha256(file.data).hexdigest() == row.sha256
+            require(not there, f"I11: clip {row.key} is on record as erased, {camera.name} has {row.path!r}")
 
     def _receipt(self, row: Row) -> None:
         """Read a receipt by hand, and hold it against the store's own books (I1, I2)."""

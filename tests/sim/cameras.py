@@ -46,12 +46,15 @@ class SimCamera:
     limbo: dict[bytes, SimFile] = field(default_factory=dict)
     listed: dict[int, Listing] = field(default_factory=dict)
     read: dict[tuple[int, bytes], list[Sha256]] = field(default_factory=dict)
+    fresh: dict[tuple[int, bytes], Sha256] = field(default_factory=dict)
+    returned: set[bytes] = field(default_factory=set)
 
     def settle_limbo(self, fate: Fate, *, what: str) -> None:
         """Let erasures that were not flushed come back, or not."""
         for path, file in sorted(self.limbo.items()):
             if path not in self.files and fate.random.random() < 0.7:
                 self.files[path] = file
+                self.returned.add(path)
                 fate.struck(Fault.COMES_BACK, f"{self.name} {path!r} {what}")
         self.limbo.clear()
 
@@ -150,8 +153,11 @@ class SimCard:
         """Read a file past every cache."""
         source = await self._source(file)
         data = await self._read(source, file, progress=lambda _: None)
+        digest = Sha256(sha256_hex(data))
         cached = self._fate.strikes(Fault.CACHED, self._camera.name)
-        return ReadAgain(sha256=Sha256(sha256_hex(data)), length_bytes=len(data), uncached=not cached)
+        if not cached:
+            self._camera.fresh[self._stay, file.path] = digest
+        return ReadAgain(sha256=digest, length_bytes=len(data), uncached=not cached)
 
     async def erase(self, permit: ErasePermit) -> None:
         """Unlink one file, sync, look."""

@@ -23,6 +23,7 @@ class Disk:
         self.capacity_bytes = capacity_bytes
         self.seen: dict[ClipId, bytes] = {}
         self.synced: dict[ClipId, bytes] = {}
+        self.rotten: set[ClipId] = set()
 
     def lose_power(self) -> None:
         """Lose what was not synced."""
@@ -35,6 +36,7 @@ class Disk:
             key = self.fate.random.choice(keys)
             spoiled = flipped(self.synced[key], self.fate)
             self.seen[key] = self.synced[key] = spoiled
+            self.rotten.add(key)
             self.fate.struck(Fault.BIT_ROT, key[:8])
 
     @property
@@ -70,6 +72,7 @@ class SimSpool:
     async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
         """Hash a copy as it is now."""
         await self._power.step("digest")
+        self._sicken(clip_id)
         data = self._disk.seen.get(clip_id)
         return None if data is None else (Sha256(sha256_hex(data)), len(data))
 
@@ -81,10 +84,15 @@ class SimSpool:
     async def discard(self, clip_id: ClipId) -> None:
         """Remove a copy, and sync."""
         await self._power.step("discard")
+        self._sicken(clip_id)
         self._disk.seen.pop(clip_id, None)
         await self._power.step("discard, sync")
         self._disk.synced.pop(clip_id, None)
         self._fate.note(f"spool gave up {clip_id[:8]}")
+
+    def _sicken(self, clip_id: ClipId) -> None:
+        if self._fate.strikes(Fault.SPOOL_SICK, clip_id[:8]):
+            raise TransientError(Reason.DISK, f"spool: {clip_id}: Input/output error")
 
     async def write(self, clip_id: ClipId, data: bytes) -> None:
         """Keep a copy: data synced, renamed, folder synced, read back.

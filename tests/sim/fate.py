@@ -34,6 +34,7 @@ class Fault(StrEnum):
     FSYNC = "fsync fails"
     SPOOL_MISREAD = "spool reads back otherwise"
     BIT_ROT = "spool bit rot"
+    SPOOL_SICK = "spool file cannot be looked at or removed"
     LEDGER_FULL = "ledger cannot write"
     POWER_CUT = "power cut"
     RESTART = "clean restart"
@@ -63,12 +64,12 @@ class Fault(StrEnum):
 
 
 RATES: Mapping[Fault, float] = {
-    Fault.PULL: 0.004,
+    Fault.PULL: 0.008,
     Fault.PULL_IN_ERASE: 0.15,
     Fault.RENAMED: 0.1,
     Fault.TWIN: 0.3,
     Fault.REPLACED: 0.25,
-    Fault.HANG: 0.03,
+    Fault.HANG: 0.05,
     Fault.MISREAD: 0.06,
     Fault.CACHED: 0.1,
     Fault.UNREADABLE: 0.05,
@@ -82,7 +83,8 @@ RATES: Mapping[Fault, float] = {
     Fault.FSYNC: 0.06,
     Fault.SPOOL_MISREAD: 0.1,
     Fault.BIT_ROT: 0.08,
-    Fault.LEDGER_FULL: 0.002,
+    Fault.SPOOL_SICK: 0.1,
+    Fault.LEDGER_FULL: 0.005,
     Fault.POWER_CUT: 0.003,
     Fault.RESTART: 0.25,
     Fault.CLOCK_JUMP: 0.4,
@@ -96,7 +98,7 @@ RATES: Mapping[Fault, float] = {
     Fault.GONE: 0.06,
     Fault.BUSY: 0.12,
     Fault.AUTH: 0.1,
-    Fault.REFUSED: 0.04,
+    Fault.REFUSED: 0.15,
     Fault.OFFSET_BACK: 0.1,
     Fault.OFFSET_TOO_HIGH: 0.06,
     Fault.BYTES_LOST: 0.15,
