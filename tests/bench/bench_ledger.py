@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import aiosqlite
@@ -53,6 +54,7 @@ MOVES = 6000
 PEER_MOVES = 1000
 WAITING = 200
 """Tasks that wait for a move at the same time."""
+ROUNDS = 5
 ROWS = 1_000_000
 
 
@@ -193,7 +195,7 @@ class Peer:
 async def peers(state: Path) -> Cost:
     """Measure aiosqlite on a ledger of the same make."""
     clips = PEER_MOVES // 3
-    ledger, docking = await stocked(state, clips)
+    ledger, docking = await stocked(state, MOVES // 3 + PEER_MOVES)
     last = (await ledger.links(after=0, limit=10 * PEER_MOVES))[-1]
     await ledger.close()
     async with aiosqlite.connect(state / DATABASE, isolation_level=None) as database:
@@ -207,20 +209,27 @@ async def peers(state: Path) -> Cost:
 
 
 async def moves(folder: Path) -> None:
-    """Durable moves: ours in groups, ours one by one, aiosqlite's."""
-    together, alone = await ours(folder / "ours")
-    peer = await peers(folder / "peer")
+    """Durable moves: ours in groups, ours one by one, aiosqlite's; rounds in turn, the medians of each."""
+    together, alone, peer = zip(*[await one_round(folder / str(number)) for number in range(ROUNDS)], strict=True)
+    ratios = [theirs.wall_us / own.wall_us for own, theirs in zip(together, peer, strict=True)]
     show(
         "durable moves",
-        ours_per_s=1e6 / together.wall_us,
-        ours_cpu_us=together.cpu_us,
-        ours_one_at_a_time_per_s=1e6 / alone.wall_us,
-        aiosqlite_per_s=1e6 / peer.wall_us,
-        aiosqlite_cpu_us=peer.cpu_us,
-        ratio=peer.wall_us / together.wall_us,
-        cpu_ratio=peer.cpu_us / together.cpu_us,
+        ours_per_s=1e6 / median(cost.wall_us for cost in together),
+        ours_cpu_us=median(cost.cpu_us for cost in together),
+        ours_one_at_a_time_per_s=1e6 / median(cost.wall_us for cost in alone),
+        aiosqlite_per_s=1e6 / median(cost.wall_us for cost in peer),
+        aiosqlite_cpu_us=median(cost.cpu_us for cost in peer),
+        ratio=median(ratios),
+        least_ratio=min(ratios),
         goal="ratio >= 8",
     )
+
+
+async def one_round(folder: Path) -> tuple[Cost, Cost, Cost]:
+    """Measure ours and, right after it, aiosqlite."""
+    folder.mkdir()
+    together, alone = await ours(folder / "ours")
+    return together, alone, await peers(folder / "peer")
 
 
 async def listings(folder: Path) -> None:
@@ -258,6 +267,14 @@ def grown(database: Path) -> sqlite3.Connection:
     return connection
 
 
+def asked_often(connection: sqlite3.Connection, query: reads.Query[Any]) -> Cost:
+    """Measure one question a thousand times."""
+    with measured(1000) as cost:
+        for _ in range(1000):
+            query.decode(connection.execute(query.sql, query.parameters).fetchall())
+    return cost
+
+
 async def questions(folder: Path) -> None:
     """Questions of the day at a million rows: on the writing connection, and as the app asks them."""
     state = folder / "million"
@@ -275,10 +292,12 @@ async def questions(folder: Path) -> None:
     with closing(grown(state / DATABASE)) as connection:
         for what, query in asked.items():
             query.decode(connection.execute(query.sql, query.parameters).fetchall())
-            with measured(1000) as cost:
-                for _ in range(1000):
-                    query.decode(connection.execute(query.sql, query.parameters).fetchall())
-            show(f"{what}, {ROWS} rows", cpu_us=cost.cpu_us, goal="<= 20" if what == "next upload" else "")
+            costs = [asked_often(connection, query) for _ in range(ROUNDS)]
+            show(
+                f"{what}, {ROWS} rows",
+                cpu_us=min(cost.cpu_us for cost in costs),
+                goal="<= 20" if what == "next upload" else "",
+            )
 
 
 async def readers(folder: Path) -> None:
