@@ -3,6 +3,7 @@
 Owns the cryptography of receipts. What a receipt must look like and say is `dockd.domain.receipt`'s to decide.
 """
 
+import errno
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from dockd.domain.canonical import b64url, b64url_decode
 from dockd.domain.receipt import Flaw, Receipt, ReceiptError, kid_of, parse_receipt
-from dockd.errors import ConfigError, Problem
+from dockd.errors import ConfigError, Problem, Reason, TransientError
 
 PREFIX = "ed25519:"
 KEY_BYTES = 32
@@ -147,11 +148,21 @@ def _strong(raw: bytes, path: str) -> bytes | Problem:
 
 
 def remember(state_dir: Path, keys: PinnedKeys) -> None:
-    """Leave the pinned keys in the state folder, so that it can be verified alone; nothing is erased on their word."""
+    """Leave the pinned keys in the state folder, so that it can be verified alone; nothing is erased on their word.
+
+    Raises:
+        TransientError: DISK or DISK_FULL.
+
+    """
     lines = [f"{PREFIX}{b64url(key.public_bytes_raw())}\n" for key in keys.keys.values()]
     draft = state_dir / f"{REMEMBERED}.new"
-    draft.write_text("".join(lines), encoding="ascii")
-    draft.replace(state_dir / REMEMBERED)
+    try:
+        draft.write_text("".join(lines), encoding="ascii")
+        draft.replace(state_dir / REMEMBERED)
+    except OSError as error:
+        reason = Reason.DISK_FULL if error.errno == errno.ENOSPC else Reason.DISK
+        message = f"{state_dir / REMEMBERED}: {error.strerror}, expected it to be written"
+        raise TransientError(reason, message) from error
 
 
 def remembered(state_dir: Path) -> tuple[str, ...]:

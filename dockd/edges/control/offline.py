@@ -5,7 +5,7 @@ Owns the read-only connection, and which keys receipts are checked under. Knows 
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,8 +15,8 @@ from dockd.edges.control.shape import Document
 from dockd.edges.ledger import reads, views
 from dockd.edges.ledger.audit import opened, verify_state
 from dockd.edges.ledger.reads import Query
-from dockd.edges.ledger.schema import DATABASE
-from dockd.errors import DockdError
+from dockd.edges.ledger.schema import DATABASE, migrations, require_known
+from dockd.errors import DockdError, StartRefusedError
 
 PAGE = 500
 T = TypeVar("T")
@@ -32,11 +32,13 @@ class Folder:
 
     def status(self) -> Document:
         """Count what is on record; bays and store are a running daemon's to tell."""
-        with closing(self._connection()) as connection:
-            (station,) = connection.execute("SELECT station FROM meta").fetchone()
+        with self._connection() as connection:
+            row = connection.execute("SELECT station FROM meta").fetchone()
+            if row is None:
+                raise StartRefusedError(f"{self._state_dir / DATABASE} holds nothing yet: start dockd once")
             backlog = _answer(connection, reads.backlog())
         return {
-            "station": station,
+            "station": row[0],
             "bays": 0,
             "docked": 0,
             "faults": [],
@@ -73,7 +75,7 @@ class Folder:
         if state is not None and state not in set(ClipState):
             raise DockdError(f"in: {state!r}: expected one of {', '.join(ClipState)}")
         after: ClipKey | None = ClipKey(0)
-        with closing(self._connection()) as connection:
+        with self._connection() as connection:
             while after is not None:
                 query = views.clips(
                     state=None if state is None else ClipState(state),
@@ -87,15 +89,34 @@ class Folder:
 
     def _receipts(self, clip_id: str | None) -> Iterator[Document]:
         after: ClipKey | None = ClipKey(0)
-        with closing(self._connection()) as connection:
+        with self._connection() as connection:
             while after is not None:
                 wanted = None if clip_id is None else ClipId(clip_id)
                 page = _answer(connection, views.receipts(clip_id=wanted, after=after, limit=PAGE))
                 yield from map(receipt_document, page)
                 after = page[-1].clip if len(page) == PAGE else None
 
-    def _connection(self) -> sqlite3.Connection:
-        return opened(self._state_dir / DATABASE)
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """Open a ledger that this version can read.
+
+        Raises:
+            StartRefusedError: it is none, or is damaged.
+
+        """
+        database, newest = self._state_dir / DATABASE, len(migrations())
+        with closing(opened(database)) as connection:
+            try:
+                version = require_known(connection, database=database, newest=newest)
+                if version < newest:
+                    raise StartRefusedError(
+                        f"{database} has schema version {version}, expected {newest}: start dockd once"
+                    )
+                yield connection
+            except sqlite3.DatabaseError as error:
+                raise StartRefusedError(
+                    f"{database} cannot be read: {error}: 'dockctl verify' says what of it still stands"
+                ) from error
 
 
 def _answer(connection: sqlite3.Connection, query: Query[T]) -> T:

@@ -53,23 +53,32 @@ async def serving(desk: Desk, *, path: Path, group: str | None) -> AsyncIterator
         yield
     finally:
         await runner.cleanup()
-        await asyncio.to_thread(path.unlink, missing_ok=True)
+        await asyncio.to_thread(_remove, path)
 
 
 def _bound(path: Path, group: str | None) -> socket.socket:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
+    _remove(path)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     # Nobody may connect between bind and chmod.
     before = os.umask(0o177)
     try:
         listener.bind(str(path))
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, f"control socket {path}: {error.strerror or error}") from error
     finally:
         os.umask(before)
     if group is not None:
         os.chown(path, -1, grp.getgrnam(group).gr_gid)
     path.chmod(SOCKET_MODE)
     return listener
+
+
+def _remove(path: Path) -> None:
+    # Only a socket: a setting that names some other file must not cost that file.
+    if path.is_socket():
+        path.unlink()
 
 
 def _routes(desk: Desk) -> list[web.RouteDef]:

@@ -10,6 +10,7 @@ from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
+from dockd.edges.ledger.faults import Damage, damage_of, is_corruption
 from dockd.errors import StartRefusedError
 
 DATABASE = "ledger.db"
@@ -61,6 +62,7 @@ def migrate(connection: sqlite3.Connection, *, database: Path | None, scripts: S
 
     Raises:
         StartRefusedError: a step fails; the database is as it was before that step.
+        sqlite3.Error: the disk fails; the same holds.
 
     """
     version = version_of(connection)
@@ -72,6 +74,8 @@ def migrate(connection: sqlite3.Connection, *, database: Path | None, scripts: S
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            if damage_of(error) is Damage.CONNECTION and not is_corruption(error):
+                raise  # the disk, not the step: it may work later
             raise StartRefusedError(
                 f"{database}: the step to schema version {number} failed ({error}): nothing of it was kept, version"
                 f" {number - 1} still works with the dockd that wrote it"

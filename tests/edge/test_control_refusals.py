@@ -1,0 +1,94 @@
+"""What dockctl's two desks refuse, and how they say it: a state folder that is no good, a socket that is no socket."""
+
+import sqlite3
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from dockd import ctl
+from dockd.edges.control.server import Desk, serving
+from dockd.edges.keys import PinnedKeys, remember
+from dockd.edges.ledger.schema import DATABASE, migrate, migrations
+from dockd.errors import Reason, TransientError
+from tests.ledger_parts import docked, file, threaded
+
+
+async def _unseen() -> Mapping[str, object]:
+    raise AssertionError("nothing was asked")
+
+
+def _nothing(_: Path) -> None:
+    """Leave no database."""
+
+
+def _junk(database: Path) -> None:
+    database.write_bytes(bytes(range(256)) * 20)
+
+
+def _empty(database: Path) -> None:
+    database.write_bytes(b"")
+
+
+def _newer(database: Path) -> None:
+    connection = sqlite3.connect(database)
+    connection.executescript("PRAGMA application_id = 0x646f636b; PRAGMA user_version = 999; CREATE TABLE t (a)")
+    connection.close()
+
+
+@pytest.mark.parametrize("question", ["status", "clips", "receipts"])
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [(_nothing, "is not there"), (_junk, "not a database"), (_empty, "schema version 0"), (_newer, "version 999")],
+    ids=["missing", "junk", "empty", "newer"],
+)
+def test_a_state_folder_that_is_no_good_is_said_in_words(
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    spoil: Callable[[Path], None],
+    words: str,
+    question: str,
+) -> None:
+    spoil(tmp_path / DATABASE)
+    assert ctl.main([question, "--state", str(tmp_path)]) == ctl.EX_CONFIG
+    said = capsys.readouterr().err
+    assert words in said
+    assert str(tmp_path / DATABASE) in said
+
+
+async def test_a_ledger_with_a_damaged_page_is_said_in_words(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with await threaded(tmp_path) as ledger:
+        await docked(ledger, *(file(f"{number:04}.MP4") for number in range(500)))
+    database = bytearray((tmp_path / DATABASE).read_bytes())
+    database[20_000:200_000] = b"\xa5" * 180_000
+    (tmp_path / DATABASE).write_bytes(database)
+    assert ctl.main(["clips", "--state", str(tmp_path)]) == ctl.EX_CONFIG
+    assert "cannot be read" in capsys.readouterr().err
+
+
+async def test_a_file_in_the_sockets_place_is_kept_and_named(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("mine")
+    async with await threaded(tmp_path / "state") as ledger:
+        desk = Desk(view=_unseen, names={}, ledger=ledger, verify=_unseen)  # type: ignore[arg-type] # never asked
+        with pytest.raises(OSError, match=r"notes\.txt: Address already in use"):
+            async with serving(desk, path=path, group=None):
+                raise AssertionError("it served")
+    assert path.read_text() == "mine"
+
+
+def test_keys_that_cannot_be_remembered_are_said_with_the_file_and_may_work_later(tmp_path: Path) -> None:
+    with pytest.raises(TransientError, match=r"receipt-keys: No such file or directory") as caught:
+        remember(tmp_path / "gone", PinnedKeys({}))
+    assert caught.value.reason is Reason.DISK
+
+
+def test_a_disk_too_full_for_a_new_ledger_is_to_be_tried_again(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / DATABASE, isolation_level=None)
+    connection.execute("PRAGMA max_page_count = 5")
+    with pytest.raises(sqlite3.OperationalError, match="full"):
+        migrate(connection, database=None, scripts=migrations())
+    assert not connection.in_transaction
+    connection.close()
