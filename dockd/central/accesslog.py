@@ -22,6 +22,7 @@ class AccessLog:
         self._descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _PRIVATE)
         self._threads = threads
         self._now_utc = now_utc
+        self._whole = True
 
     async def note(self, *, who: str, what: str, part: str | None = None) -> None:
         """Write one line and sync it.
@@ -39,8 +40,9 @@ class AccessLog:
         os.close(self._descriptor)
 
     def _append(self, line: bytes) -> None:
-        # One write of an O_APPEND file: lines of several threads never mix.
-        written = os.write(self._descriptor, line)
-        if written != len(line):
+        # One write of an O_APPEND file: lines of several threads never mix. After one cut short a new line begins.
+        written = os.write(self._descriptor, line if self._whole else b"\n" + line)
+        self._whole = written >= len(line)
+        if not self._whole:
             raise OSError(f"access log: {written} of {len(line)} bytes written")
         os.fdatasync(self._descriptor)

@@ -5,9 +5,11 @@ Owns nothing but the wiring of handlers and the form of errors: short text, with
 
 import asyncio
 import logging
+import sqlite3
 from collections.abc import Awaitable, Callable
 
 from aiohttp import hdrs, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from dockd.central.declaration import DeclarationError
 from dockd.central.reading import Reading
@@ -21,6 +23,7 @@ _REASONS = {CHECKSUM_MISMATCH: "Checksum Mismatch"}
 _UNAUTHORISED = 401
 _WRONG_VERSION = 412
 _LINGER_S = 2.0
+_INDEX_RETRY_S = 2
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -42,9 +45,27 @@ async def answer_refusals(request: web.Request, handler: _Handler) -> web.Stream
         response = _answer(request, refusal)
     except (DeclarationError, HeaderError) as error:
         response = _answer(request, RefusedError(400, str(error)))
+    except sqlite3.Error as error:
+        _log.error("%s %s: index: %s", request.method, request.path, error)
+        response = _answer(
+            request, RefusedError(503, "store: its index failed: come back", retry_after_s=_INDEX_RETRY_S)
+        )
     if request.can_read_body and not request.content.at_eof():
         await _answer_in_mid_body(request, response)
     return response
+
+
+def http_log() -> logging.Logger:
+    """Give aiohttp a logger that quotes nothing of a malformed request: a bearer token may be in it."""
+    logger = logging.getLogger(f"{__name__}.http")
+    logger.addFilter(_without_quotes)
+    return logger
+
+
+def _without_quotes(record: logging.LogRecord) -> bool:
+    if record.exc_info and isinstance(record.exc_info[1], HttpProcessingError):
+        record.exc_info, record.levelno, record.levelname = None, logging.INFO, "INFO"
+    return True
 
 
 async def _say_version(request: web.Request, response: web.StreamResponse) -> None:

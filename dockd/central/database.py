@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Generic, TypeVar
 
+from dockd.central.durable import make_private
 from dockd.errors import StartRefusedError
 
 T = TypeVar("T")
@@ -130,6 +131,7 @@ class Database:
 
 
 def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    make_private(path)  # SQLite gives its other files the mode of this one
     db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     db.row_factory = sqlite3.Row
     try:

@@ -10,11 +10,12 @@ from dataclasses import dataclass
 
 from dockd.domain.canonical import length_prefixed, sha256_hex
 from dockd.domain.metadata import camera_of, metadata_header, metadata_sha256, name_of
-from dockd.domain.model import ClipId, Sha256, StationId, clip_id_of
+from dockd.domain.model import Camera, ClipId, Sha256, StationId, clip_id_of
 from dockd.tus import headers
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _TEXT = re.compile(r"[ -~]{1,256}")
+_ESCAPED = re.compile(r"(?:[^\\]|\\(?:[\\tnr]|x[0-9a-f]{2}|u[0-9a-f]{4}|U[0-9a-f]{8}))*")
 _SHOWN_CHARS = 80
 _NAME_CUT = "yes"
 
@@ -88,9 +89,10 @@ def declare(metadata: Mapping[str, str], *, upload_length_bytes: int) -> Declara
     length = _required(metadata, "length", "the file's length in bytes")
     if length != str(upload_length_bytes):
         raise DeclarationError("length", length, f"{upload_length_bytes}, as Upload-Length says")
+    camera = _camera(metadata)
     recomputed = metadata.get("name_cut") != _NAME_CUT
     if recomputed:
-        _check_clip_id(metadata, length_bytes=upload_length_bytes, sha256=sha256)
+        _check_clip_id(metadata, camera=camera, length_bytes=upload_length_bytes, sha256=sha256)
     return Declaration(
         clip_id=ClipId(clip_id),
         station=StationId(station),
@@ -128,16 +130,29 @@ def _matching(metadata: Mapping[str, str], key: str, form: re.Pattern[str], expe
     return value
 
 
-def _check_clip_id(metadata: Mapping[str, str], *, length_bytes: int, sha256: Sha256) -> None:
+def _camera(metadata: Mapping[str, str]) -> Camera:
+    """Read serial and volume, each in its one spelling: another would hide a clip from who lists that camera's."""
+    told = f"{metadata['serial']} {metadata['volume']}"
+    wrong = DeclarationError("serial, volume", told, "ASCII with Python's backslash escapes where they are needed")
+    if not _ESCAPED.fullmatch(told):
+        raise wrong
+    try:
+        camera = camera_of(metadata)
+        spelled = f"{camera.serial} {camera.volume}".encode("unicode_escape").decode("ascii")
+        f"{camera.serial}{camera.volume}".encode("utf-8", "surrogateescape")
+    except ValueError as error:  # an escape that `camera_text` cannot undo
+        raise wrong from error
+    if spelled != told:
+        raise wrong
+    return camera
+
+
+def _check_clip_id(metadata: Mapping[str, str], *, camera: Camera, length_bytes: int, sha256: Sha256) -> None:
     _required(metadata, "name", "the base64 of the clip's path (or name_cut=yes)")
     try:
         path = name_of(metadata)
     except ValueError as error:
         raise DeclarationError("name", metadata["name"], "the base64 of the clip's path") from error
-    try:
-        found = clip_id_of(camera=camera_of(metadata), path=path, length_bytes=length_bytes, sha256=sha256)
-    except ValueError as error:  # an escape that `camera_text` cannot undo
-        camera = f"{metadata['serial']} {metadata['volume']}"
-        raise DeclarationError("serial, volume", camera, "ASCII with Python's backslash escapes") from error
+    found = clip_id_of(camera=camera, path=path, length_bytes=length_bytes, sha256=sha256)
     if found != metadata["clip_id"]:
         raise DeclarationError("clip_id", metadata["clip_id"], f"{found}, from serial, volume, name, length and sha256")

@@ -3,10 +3,17 @@
 Owns the order of calls. Knows no clips.
 """
 
+import errno
 import os
 from pathlib import Path
 
 _PRIVATE = 0o600
+_SCARCE = frozenset({errno.EMFILE, errno.ENFILE})
+
+
+def is_shortage(error: OSError) -> bool:
+    """Whether descriptors ran out for a moment: nothing was opened, which says nothing of what is on the disk."""
+    return error.errno in _SCARCE
 
 
 def sync_folder(folder: Path) -> None:
@@ -29,3 +36,8 @@ def replace_file(path: Path, data: bytes) -> None:
         os.fsync(file.fileno())
     temporary.rename(path)
     sync_folder(path.parent)
+
+
+def make_private(path: Path) -> None:
+    """Make a file that only its owner may read, unless it is there."""
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))

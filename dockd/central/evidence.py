@@ -10,7 +10,7 @@ import threading
 from hashlib import sha256
 from pathlib import Path
 
-from dockd.central.durable import sync_folder
+from dockd.central.durable import is_shortage, sync_folder
 from dockd.central.index import Upload
 
 _BUFFER_BYTES = 256 * 1024
@@ -19,7 +19,12 @@ _PRIVATE = 0o600
 
 
 class DigestMismatchError(Exception):
-    """What is on the disk is not what the station declared."""
+    """What is on the disk, in the file `path`, is not what the station declared."""
+
+    def __init__(self, path: Path, message: str) -> None:
+        """Keep which file it was: the upload's own, or an object that was there before."""
+        super().__init__(message)
+        self.path = path
 
 
 class DeadCopyError(Exception):
@@ -82,7 +87,13 @@ class Evidence:
         try:
             sync_folder(target.parent)
         except OSError as error:
-            raise DeadCopyError(f"{target.parent}: {error}") from error
+            raise _dead(target.parent, error) from error
+
+    def set_aside(self, key: str) -> None:
+        """Take a stored object that has rotted out of the way, so that the next station's bytes can take its place."""
+        target = self.path(key)
+        target.rename(target.with_name(f"{key}.damaged"))
+        sync_folder(target.parent)
 
     def _verify(self, path: Path, upload: Upload) -> None:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
@@ -92,13 +103,13 @@ class Evidence:
             os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
             length_bytes, digest = self._hash(descriptor)
         except OSError as error:
-            raise DeadCopyError(f"{path}: {error}") from error
+            raise _dead(path, error) from error
         finally:
             os.close(descriptor)
         if length_bytes != upload.length_bytes:
-            raise DigestMismatchError(f"{length_bytes} bytes on disk, expected {upload.length_bytes} as declared")
+            raise DigestMismatchError(path, f"{length_bytes} bytes on disk, expected {upload.length_bytes} as declared")
         if digest != upload.sha256:
-            raise DigestMismatchError(f"sha256 on disk is {digest}, expected {upload.sha256} as declared")
+            raise DigestMismatchError(path, f"sha256 on disk is {digest}, expected {upload.sha256} as declared")
 
     def _hash(self, descriptor: int) -> tuple[int, str]:
         hasher = sha256()
@@ -110,3 +121,7 @@ class Evidence:
                 if self._stop.is_set():
                     raise StoppedError
         return length_bytes, hasher.hexdigest()
+
+
+def _dead(path: Path, error: OSError) -> Exception:
+    return error if is_shortage(error) else DeadCopyError(f"{path}: {error}")

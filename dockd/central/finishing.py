@@ -74,7 +74,7 @@ class Finisher:
             self._running[upload.id] = task
         return task
 
-    def record(self, db: sqlite3.Connection, upload: Upload) -> Upload | None:
+    def _record(self, db: sqlite3.Connection, upload: Upload) -> Upload | None:
         """Index an object that is verified and synced, and give the upload its receipt; for a write transaction.
 
         None if the upload has gone meanwhile.
@@ -100,6 +100,9 @@ class Finisher:
         try:
             async with lock:
                 return await self._finish(upload)
+        except (sqlite3.Error, OSError) as error:
+            _log.error("clip %s station %s: not verified or not indexed: %s", upload.clip_id, upload.station, error)
+            return Failed(status=503, words="store: could not verify this upload now, expected to do so later")
         finally:
             # Here, not in a callback: once the row is gone, a new upload of this name must not look finished.
             del self._running[upload.id]
@@ -111,35 +114,37 @@ class Finisher:
         except StoppedError:
             return Failed(status=503, words="store: shutting down, expected to verify this upload at the next start")
         except DigestMismatchError as error:
+            if error.path == self._evidence.path(upload.object_key) and await self._is_indexed(upload):
+                _log.error("ALARM clip %s: its stored copy is damaged, set aside: %s", upload.clip_id, error)
+                await self._threads.run(lambda: self._evidence.set_aside(upload.object_key))
+                return Failed(status=503, words="store: its copy was damaged, expected the bytes from this station")
             await self._discard(upload, f"digest mismatch: {error}")
             return Failed(status=CHECKSUM_MISMATCH, words=f"upload discarded: {error}: send it again as a new upload")
         except DeadCopyError as error:
             await self._discard(upload, f"disk failed: {error}")
             return Failed(status=500, words="upload discarded: the store's disk failed: send it again as a new upload")
-        except OSError as error:
-            _log.error("clip %s station %s: not verified: %s", upload.clip_id, upload.station, error)
-            return Failed(status=503, words="store: could not verify this upload now, expected to do so later")
-        try:
-            stored = await self._database.write(lambda db: self.record(db, upload))
-        except sqlite3.Error as error:
-            _log.error("clip %s station %s: verified, not indexed: %s", upload.clip_id, upload.station, error)
-            return Failed(status=503, words="store: could not index this upload now, expected to do so later")
+        stored = await self._database.write(lambda db: self._record(db, upload))
         return stored or Failed(
             status=404, words=f"upload {upload.id}: dropped meanwhile: send it again as a new upload"
         )
 
     async def _discard(self, upload: Upload, why: str) -> None:
         _log.error("ALARM clip %s station %s: upload discarded: %s", upload.clip_id, upload.station, why)
-        indexed = await self._database.read(lambda db: index.has_object(db, upload.object_key))
+        indexed = await self._is_indexed(upload)
 
         def remove() -> None:
-            self._partials.discard(upload.id)
-            if not indexed:
+            # With bytes of its own that never got the object's name, what has the name is another upload's.
+            if self._partials.size_bytes(upload.id) is not None:
+                self._partials.discard(upload.id)
+            elif not indexed:
                 self._evidence.path(upload.object_key).unlink(missing_ok=True)
 
         # First the bytes, then the row: a row without bytes starts at 0, bytes without a row could be taken up again.
         await self._threads.run(remove)
         await self._database.write(lambda db: index.delete_unfinished(db, upload.id))
+
+    async def _is_indexed(self, upload: Upload) -> bool:
+        return await self._database.read(lambda db: index.has_object(db, upload.object_key))
 
 
 def _facts(upload: Upload) -> Facts:

@@ -25,11 +25,13 @@ class Gate:
         """Find who asks.
 
         Raises:
-            RefusedError: 401 nobody we know; 421 a page in a browser that talks to loopback under another name.
+            RefusedError: 400 no Host, or none that can be; 401 nobody we know; 421 a page in a browser that talks to
+                loopback under another name.
 
         """
+        host = _host_of(request)
         if not self._credentials and not self._certificates:
-            if not access.is_loopback(_host_of(request)):
+            if not access.is_loopback(host):
                 raise RefusedError(
                     421, f"Host: {request.host!r}: expected a loopback name, for there are no credentials"
                 )
@@ -81,5 +83,9 @@ def require_read(principal: Principal) -> None:
 
 
 def _host_of(request: web.Request) -> str:
-    host = request.host
-    return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]
+    if hdrs.HOST not in request.headers:  # aiohttp would ask a name server for our own name, and wait for it
+        raise RefusedError(400, "Host: (missing): expected the name or address that was asked")
+    try:
+        return request.url.host or ""
+    except ValueError as error:
+        raise RefusedError(400, f"Host: {request.host!r}: expected a name or address, and perhaps a port") from error

@@ -6,7 +6,7 @@ other.
 """
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dockd.domain.model import ClipId, Sha256, StationId
@@ -24,8 +24,7 @@ MIGRATIONS: Sequence[str] = (
         camera       TEXT NOT NULL,
         recording_id TEXT,
         kind         TEXT,
-        name         TEXT,                              -- base64 of the path on the card
-        metadata     TEXT NOT NULL                      -- Upload-Metadata of the declaration it came with
+        name         TEXT                               -- base64 of the path on the card
     ) STRICT;
     CREATE INDEX object_clip ON object (clip_id, recomputed DESC, seq);
     CREATE INDEX object_camera ON object (camera, seq);
@@ -148,14 +147,30 @@ def delete_unfinished(db: sqlite3.Connection, upload_id: str) -> None:
     db.execute("DELETE FROM upload WHERE id = ? AND receipt IS NULL", (upload_id,))
 
 
-def unfinished(db: sqlite3.Connection, *, touched_before_s: int | None = None) -> list[Upload]:
-    """List the uploads without a receipt; if a time is given, those whose last sign of life is older."""
+def unfinished(db: sqlite3.Connection) -> Iterator[Upload]:
+    """Give the uploads without a receipt one by one: there may be very many."""
+    rows = db.execute(f"SELECT {_UPLOAD} FROM upload WHERE receipt IS NULL ORDER BY touched_s")  # noqa: S608 - a constant
+    return (_upload(row) for row in rows)
+
+
+def is_unfinished(db: sqlite3.Connection, upload_id: str) -> bool:
+    """Whether there is an upload of this name without a receipt."""
+    return db.execute("SELECT 1 FROM upload WHERE id = ? AND receipt IS NULL", (upload_id,)).fetchone() is not None
+
+
+def stale(db: sqlite3.Connection, *, touched_before_s: int, limit: int) -> list[Upload]:
+    """List uploads without a receipt whose last sign of life is older, the oldest first."""
     rows = db.execute(
-        f"SELECT {_UPLOAD} FROM upload WHERE receipt IS NULL AND touched_s < coalesce(?, touched_s + 1)"  # noqa: S608 - a constant
-        " ORDER BY touched_s",
-        (touched_before_s,),
+        f"SELECT {_UPLOAD} FROM upload WHERE receipt IS NULL AND touched_s < ? ORDER BY touched_s LIMIT ?",  # noqa: S608 - a constant
+        (touched_before_s, limit),
     )
     return [_upload(row) for row in rows]
+
+
+def has_unfinished(db: sqlite3.Connection, station: StationId, *, most: int) -> bool:
+    """Whether a station has at least so many uploads without a receipt."""
+    rows = "SELECT 1 FROM upload WHERE station = ? AND object_seq IS NULL LIMIT ?"
+    return bool(db.execute(f"SELECT count(*) >= ? FROM ({rows})", (most, station, most)).fetchone()[0])  # noqa: S608 - a constant
 
 
 def has_object(db: sqlite3.Connection, key: str) -> bool:
@@ -168,12 +183,14 @@ def record_stored(
 ) -> Upload | None:
     """Index an object (once, however many stations bring it) and give the upload its receipt; a first receipt stays.
 
-    None if the upload is no longer in the index.
+    None if the upload is no longer in the index: then nothing is written.
     """
+    if find_upload(db, upload.id) is None:
+        return None
     db.execute(
         "INSERT INTO object"
-        " (key, clip_id, recomputed, length_bytes, sha256, stored_at, camera, recording_id, kind, name, metadata)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
+        " (key, clip_id, recomputed, length_bytes, sha256, stored_at, camera, recording_id, kind, name)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO NOTHING",
         (
             upload.object_key,
             upload.clip_id,
@@ -185,7 +202,6 @@ def record_stored(
             facts.recording_id,
             facts.kind,
             facts.name,
-            upload.metadata,
         ),
     )
     db.execute(

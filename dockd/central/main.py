@@ -8,10 +8,11 @@ import asyncio
 import logging
 import signal
 import socket
+import sqlite3
 import ssl
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import ExitStack, asynccontextmanager
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,8 +21,9 @@ from aiohttp import web
 
 from dockd.central import index
 from dockd.central.accesslog import AccessLog
-from dockd.central.app import make_app
+from dockd.central.app import http_log, make_app
 from dockd.central.database import Database
+from dockd.central.durable import sync_folder
 from dockd.central.evidence import Evidence
 from dockd.central.finishing import Finisher
 from dockd.central.gate import Gate
@@ -159,7 +161,10 @@ def _say(error: Exception, code: int) -> int:
 async def _sweep(store: Store, *, every_s: float) -> None:
     while True:
         await asyncio.sleep(every_s)
-        await store.sweep()
+        try:
+            await store.sweep()
+        except (sqlite3.Error, OSError) as error:
+            _log.error("sweep: %s: unfinished uploads stay for now", error)
 
 
 def _open(options: CentralOptions, opened: ExitStack, now_utc: Callable[[], datetime]) -> _Parts:
@@ -180,6 +185,10 @@ def _open(options: CentralOptions, opened: ExitStack, now_utc: Callable[[], date
         undo.callback(database.close)
         log = AccessLog(folder / "access.log", threads=threads, now_utc=now_utc)
         undo.callback(log.close)
+        # All names made above, and the folder's own: what a receipt rests on must not vanish with the folder.
+        sync_folder(folder)
+        with suppress(PermissionError):  # whoever keeps us from its parent has made the folder for us
+            sync_folder(folder.resolve().parent)
         undo.callback(threads.close)
         opened.push(undo.pop_all())
         return _Parts(
@@ -209,6 +218,7 @@ def _store(options: CentralOptions, parts: _Parts, tasks: asyncio.TaskGroup, now
     return Store(
         max_bytes=options.max_bytes,
         expire_s=options.expire_s,
+        most_unfinished=options.most_unfinished,
         database=parts.database,
         partials=parts.partials,
         evidence=parts.evidence,
@@ -229,6 +239,7 @@ async def _listening(options: CentralOptions, parts: _Parts, store: Store) -> As
     runner = web.AppRunner(
         app,
         access_log=None,
+        logger=http_log(),
         auto_decompress=False,  # the bytes on the wire are the bytes declared
         keepalive_timeout=options.stall_s,  # also ends a connection whose request line or headers do not come
         lingering_time=0.0,  # `app` does it

@@ -50,6 +50,8 @@ class CentralOptions:
     """A request silent for so long makes way for the next request for the same upload."""
     sweep_s: float = 3600.0
     """How often expired uploads are looked for."""
+    most_unfinished: int = 20_000
+    """A station's uploads without a receipt: more than a night of dockings leaves, fewer than fill the index."""
     most_writers: int = 256
     """Bodies taken at once; each holds less than 1 MiB of memory. 503 beyond it."""
 

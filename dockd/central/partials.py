@@ -19,6 +19,10 @@ class DiskReserveError(Exception):
     """The write would touch the part of the disk that is kept free."""
 
 
+class DiskDiedError(Exception):
+    """The disk lost what it had taken, or may have: the upload's bytes must not be trusted (I9)."""
+
+
 class Partials:
     """The folder of unfinished uploads."""
 
@@ -61,6 +65,7 @@ class Partials:
 
         Raises:
             DiskReserveError: before anything is written.
+            DiskDiedError: a sync failed, for whatever reason: the kernel may have dropped bytes and call them clean.
             OSError: the disk refused; what was written before stays.
             InvariantError: the file has another size: two writers.
 
@@ -76,7 +81,7 @@ class Partials:
             _write_all(descriptor, chunks, at=offset_bytes)
             end_bytes = offset_bytes + total_bytes
             if end_bytes // _SYNC_EVERY_BYTES > offset_bytes // _SYNC_EVERY_BYTES:
-                os.fdatasync(descriptor)
+                _sync(descriptor)
         finally:
             os.close(descriptor)
         return end_bytes
@@ -84,6 +89,13 @@ class Partials:
     def discard(self, upload_id: str) -> None:
         """Remove an upload's bytes; none are fine too."""
         self.path(upload_id).unlink(missing_ok=True)
+
+
+def _sync(descriptor: int) -> None:
+    try:
+        os.fdatasync(descriptor)
+    except OSError as error:
+        raise DiskDiedError(str(error)) from error
 
 
 def _write_all(descriptor: int, chunks: Sequence[bytes], *, at: int) -> None:

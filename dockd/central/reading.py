@@ -61,8 +61,8 @@ class Reading:
 
     async def list(self, request: web.Request) -> web.Response:
         """One page of clips, in the order in which they became safe, and where the next page is."""
-        query = parse_query(request.query)
         await self._let_in(request, part=request.query_string or None)
+        query = parse_query(request.query)
         page = await self._database.read(lambda db: index.list_clips(db, query))
         following = None
         if len(page) > query.limit:
@@ -119,7 +119,7 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     """
     for name in parameters:
         if name not in _PARAMETERS:
-            raise RefusedError(400, f"{name}: not a parameter, expected one of {', '.join(sorted(_PARAMETERS))}")
+            raise RefusedError(400, f"{name!r}: not a parameter, expected one of {', '.join(sorted(_PARAMETERS))}")
     return Query(
         after=_number(parameters, "after", least=0, most=_MAX_SEQ, default=0),
         limit=_number(parameters, "limit", least=1, most=_MAX_LIMIT, default=_DEFAULT_LIMIT),

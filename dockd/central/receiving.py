@@ -9,8 +9,9 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from dockd.central.durable import is_shortage
 from dockd.central.index import Upload
-from dockd.central.partials import DiskReserveError, Partials
+from dockd.central.partials import DiskDiedError, DiskReserveError, Partials
 from dockd.central.refusal import RefusedError
 from dockd.central.slots import Slot, StalledError
 from dockd.central.threads import Threads
@@ -19,14 +20,11 @@ _log = logging.getLogger(__name__)
 _WRITE_BYTES = 256 * 1024
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FULL_RETRY_S = 60
+_SHORTAGE_RETRY_S = 2
 
 
 class BodyLostError(Exception):
     """The connection ended before the request's body did."""
-
-
-class DiskDiedError(Exception):
-    """A write failed for another reason than a full disk: what is there must not be trusted (I9)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +70,24 @@ class Receiver:
             except DiskReserveError as error:
                 broken = disk_full(error)
             except OSError as error:
-                if error.errno not in _FULL:
-                    raise DiskDiedError(str(error)) from error
+                broken = _refused_write(error)
                 # Some of the last write may be there; the file's size says how much.
                 end_bytes = await self._threads.run(lambda: self._partials.size_bytes(upload.id) or 0)
-                broken = disk_full(error)
         return Received(end_bytes=end_bytes, broken=broken)
 
     async def _append(self, upload: Upload, offset_bytes: int, chunks: list[bytes]) -> int:
         return await self._threads.run(
             lambda: self._partials.append(upload.id, offset_bytes=offset_bytes, chunks=chunks)
         )
+
+
+def _refused_write(error: OSError) -> RefusedError:
+    """Give the answer for a write that failed and left what was there as it was; anything else is the disk's death."""
+    if error.errno in _FULL:
+        return disk_full(error)
+    if is_shortage(error):
+        return RefusedError(503, f"store: {error.strerror}: come back", retry_after_s=_SHORTAGE_RETRY_S)
+    raise DiskDiedError(str(error)) from error
 
 
 async def _gather(

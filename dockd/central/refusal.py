@@ -10,7 +10,7 @@ CHECKSUM_MISMATCH = 460
 
 
 class RefusedError(DockdError):
-    """A request ends here. `retry_after_s` asks the client to wait; `allow` goes with 405, `challenge` with 401."""
+    """A request ends here. `retry_after_s` asks the client to wait."""
 
     def __init__(self, status: int, message: str, *, retry_after_s: int | None = None) -> None:
         """Keep the status for machines and the message for people."""

@@ -73,13 +73,14 @@ class Slots:
 
     @asynccontextmanager
     async def hold(self, upload_id: str) -> AsyncIterator[Slot]:
-        """Hold an upload while the block runs.
+        """Hold an upload while the block runs; with no slot left, the request that has been silent longest makes room.
 
         Raises:
             RefusedError: 423 if a living request holds it, 503 if too many write at once.
 
         """
-        await self.evict_silent(upload_id)
+        if len(self._held) >= self._most:
+            await self._evict(max(self._held.values(), key=lambda slot: slot.silent_s, default=None))
         if upload_id in self._held:
             raise RefusedError(423, "upload: another request is writing it, expected one at a time", retry_after_s=1)
         if len(self._held) >= self._most:
@@ -92,9 +93,16 @@ class Slots:
             del self._held[upload_id]
             slot.released.set()
 
+    def is_silent(self, upload_id: str) -> bool:
+        """Whether a request holds an upload whose client has fallen silent."""
+        slot = self._held.get(upload_id)
+        return slot is not None and slot.silent_s >= self._takeover_s
+
     async def evict_silent(self, upload_id: str) -> None:
         """End the request that holds an upload if its client has fallen silent; wait until its bytes are written."""
-        slot = self._held.get(upload_id)
+        await self._evict(self._held.get(upload_id))
+
+    async def _evict(self, slot: Slot | None) -> None:
         if slot is None or slot.silent_s < self._takeover_s:
             return
         slot.interrupt()

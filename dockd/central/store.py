@@ -17,8 +17,8 @@ from dockd.central.declaration import Declaration
 from dockd.central.evidence import Evidence
 from dockd.central.finishing import Failed, Finisher
 from dockd.central.index import Upload
-from dockd.central.partials import DiskReserveError, Partials
-from dockd.central.receiving import DiskDiedError, Receiver, disk_full
+from dockd.central.partials import DiskDiedError, DiskReserveError, Partials
+from dockd.central.receiving import Receiver, disk_full
 from dockd.central.refusal import RefusedError
 from dockd.central.slots import Slot, Slots
 from dockd.central.threads import Threads
@@ -27,6 +27,11 @@ from dockd.domain.receipt import NO_LEAF
 _log = logging.getLogger(__name__)
 _TOUCH_AGAIN_S = 60
 """A repeated declaration refreshes the expiry no more often: it would cost a commit each time."""
+
+_SOON_S = 2.0
+"""How long a declaration waits for the receipt of a clip that is all here: longer ones are asked for by HEAD."""
+_SWEPT_AT_ONCE = 1000
+_CROWDED_RETRY_S = 60
 
 Permit = Callable[[Upload], None]
 """Raises RefusedError if whoever asks may not have to do with this upload."""
@@ -49,6 +54,7 @@ class Store:
         *,
         max_bytes: int,
         expire_s: int,
+        most_unfinished: int,
         database: Database,
         partials: Partials,
         evidence: Evidence,
@@ -58,9 +64,10 @@ class Store:
         threads: Threads,
         now_utc: Callable[[], datetime],
     ) -> None:
-        """Take the parts; the longest clip, and how long an unfinished upload lives after its last sign of life."""
+        """Take the parts; the longest clip, how long an unfinished upload lives, and how many a station may have."""
         self.max_bytes = max_bytes
         self._expire_s = expire_s
+        self._most_unfinished = most_unfinished
         self._database = database
         self._partials = partials
         self._evidence = evidence
@@ -73,10 +80,12 @@ class Store:
     async def declare(self, declaration: Declaration, *, leaf: str | None) -> Status:
         """Open an upload, or find the one this station opened for this clip before: the first declaration stays.
 
-        A clip that another station stored with equal length and digest is complete at once, with a receipt of its own.
+        A clip that another station stored with equal length and digest is complete at once: its object is read again,
+        and only then is there a receipt for this station too (I2).
 
         Raises:
-            RefusedError: 413 too long, 507 no room, 400 another length or digest than at first.
+            RefusedError: 413 too long, 507 no room, 400 another length or digest than at first, 503 too many unfinished
+                uploads.
 
         """
         if declaration.length_bytes > self.max_bytes:
@@ -87,7 +96,14 @@ class Store:
             upload, held_bytes = await self._database.write(lambda db: self._declared(db, declaration, leaf))
         except DiskReserveError as error:
             raise disk_full(error) from error
-        return self._status(upload, self._known_bytes(upload, held_bytes))
+        status = self._status(upload, self._known_bytes(upload, held_bytes))
+        if status.expires_utc is not None or upload.receipt is not None or upload.length_bytes == 0:
+            return status
+        finishing = self._finisher.start(upload)
+        await asyncio.wait([finishing], timeout=_SOON_S)
+        outcome = finishing.result() if finishing.done() else None
+        # If it failed, HEAD tells what is held now: a declaration cannot be refused for bytes that came before it.
+        return self._status(outcome, upload.length_bytes) if isinstance(outcome, Upload) else status
 
     async def look(self, upload_id: str, *, permit: Permit) -> Status:
         """Tell where an upload stands; one that a crash left finished is verified from here on.
@@ -96,7 +112,7 @@ class Store:
             RefusedError: 404 there is none, 410 it has expired just now, or what `permit` raises.
 
         """
-        await self._slots.evict_silent(upload_id)
+        await self._make_way(upload_id, permit=permit)
         status = await self._look(upload_id, permit=permit)
         stale = status.expires_utc is not None and self._is_stale(status.upload)
         if stale and await self._expire(status.upload):
@@ -123,6 +139,7 @@ class Store:
                 another request, 460 digest mismatch, 500 and 503 the disk failed, 507 no room.
 
         """
+        await self._make_way(upload_id, permit=permit)
         async with self._slots.hold(upload_id) as slot:
             status = await self._look(upload_id, permit=permit)
             if status.offset_bytes != offset_bytes:
@@ -149,6 +166,7 @@ class Store:
             RefusedError: 403 it is stored evidence, 404, 423 it is being written or verified.
 
         """
+        await self._make_way(upload_id, permit=permit)
         async with self._slots.hold(upload_id):
             status = await self._look(upload_id, permit=permit)
             if status.upload.receipt is not None:
@@ -159,25 +177,25 @@ class Store:
 
     async def recover(self) -> None:
         """Take up what an earlier process left: finish what has all its bytes, remove bytes that nothing refers to."""
-        waiting = await self._database.read(index.unfinished)
-        known = {upload.id for upload in waiting}
-
-        def tidy() -> list[str]:
-            orphans = [upload_id for upload_id in self._partials.ids() if upload_id not in known]
-            for upload_id in orphans:
-                self._partials.discard(upload_id)
-            return orphans
-
-        for upload_id in await self._threads.run(tidy):
+        whole = await self._database.read(
+            lambda db: [known for known in index.unfinished(db) if self._held_bytes(known) == known.length_bytes]
+        )
+        for upload_id in await self._database.read(self._tidy):
             _log.info("upload %s: bytes without an unfinished upload removed", upload_id)
-        for upload in waiting:
-            await self._look(upload.id, permit=_anybody)
+        for upload in whole:
+            self._finisher.start(upload)
 
     async def sweep(self) -> None:
         """Expire the unfinished uploads that have shown no sign of life for too long."""
         before_s = self._now_s() - self._expire_s
-        for upload in await self._database.read(lambda db: index.unfinished(db, touched_before_s=before_s)):
-            await self._expire(upload)
+        while True:
+            stale = await self._database.read(
+                lambda db: index.stale(db, touched_before_s=before_s, limit=_SWEPT_AT_ONCE)
+            )
+            expired = [await self._expire(upload) for upload in stale]
+            # Those that are just being written or verified come first again: nothing is left to expire behind them.
+            if len(stale) < _SWEPT_AT_ONCE or not any(expired):
+                return
 
     def _declared(self, db: sqlite3.Connection, declaration: Declaration, leaf: str | None) -> tuple[Upload, int]:
         known = index.find_upload(db, declaration.upload_id)
@@ -196,16 +214,18 @@ class Store:
             leaf=leaf or NO_LEAF,
             touched_s=self._now_s(),
         )
-        stored = index.has_object(db, upload.object_key)
-        if stored and not self._evidence.has(upload.object_key):
-            # Its first station holds a receipt for it, perhaps this one is the last to have the bytes: take them.
-            _log.error("ALARM clip %s: indexed as stored and its file is gone", upload.clip_id)
-            stored = False
-        if not stored:
+        if index.has_unfinished(db, upload.station, most=self._most_unfinished):
+            raise RefusedError(
+                503,
+                f"station: {self._most_unfinished} unfinished uploads of {upload.station}, expected fewer",
+                retry_after_s=_CROWDED_RETRY_S,
+            )
+        if not self._evidence.has(upload.object_key):
+            if index.has_object(db, upload.object_key):
+                # Its first station holds a receipt for it, perhaps this one is the last to have the bytes: take them.
+                _log.error("ALARM clip %s: indexed as stored and its file is gone", upload.clip_id)
             self._partials.require_space(upload.length_bytes)
         index.insert_upload(db, upload)
-        if stored:
-            upload = self._finisher.record(db, upload) or upload
         return upload, self._held_bytes(upload)
 
     def _declare_again(
@@ -223,6 +243,18 @@ class Store:
             return known
         index.touch(db, known.id, now_s=touched.touched_s, leaf=touched.leaf)
         return touched
+
+    def _tidy(self, db: sqlite3.Connection) -> list[str]:
+        orphans = [upload_id for upload_id in self._partials.ids() if not index.is_unfinished(db, upload_id)]
+        for upload_id in orphans:
+            self._partials.discard(upload_id)
+        return orphans
+
+    async def _make_way(self, upload_id: str, *, permit: Permit) -> None:
+        """End a silent request for an upload, if whoever asks now may have to do with it."""
+        if self._slots.is_silent(upload_id):
+            await self._look(upload_id, permit=permit)
+            await self._slots.evict_silent(upload_id)
 
     async def _look(self, upload_id: str, *, permit: Permit) -> Status:
         def found(db: sqlite3.Connection) -> tuple[Upload, int]:

@@ -95,7 +95,7 @@ async def test_a_list_can_be_narrowed_to_a_station_a_camera_a_recording(tmp_path
         ("limit=0", "limit: '0': expected a whole number from 1 to 1000"),
         ("limit=1001", "limit: '1001': expected"),
         ("limit=ten", "limit: 'ten': expected"),
-        ("recordng=r", "recordng: not a parameter, expected one of after, camera, limit, recording, station"),
+        ("recordng=r", "'recordng': not a parameter, expected one of after, camera, limit, recording, station"),
     ],
 )
 async def test_a_wrong_parameter_is_refused_with_its_value_and_the_expectation(

@@ -172,3 +172,13 @@ async def test_an_index_that_cannot_be_synced_gives_no_receipt_and_the_upload_wa
     assert (answered.head_status, answered.head_offset) == (200, len(SAMPLE.data))
     assert (folder / OBJECT).exists()
     await receipt_in_the_end(folder)
+
+
+@pytest.mark.promise("I8")
+async def test_before_it_listens_the_names_in_its_folder_and_the_folders_own_are_durable(tmp_path: Path) -> None:
+    folder, trace = tmp_path / "central", tmp_path / "trace"
+    async with running(folder, under=("strace", "-D", "-f", "-y", "-qq", "-o", str(trace), "-e", "trace=fsync,mkdir")):
+        calls = trace.read_text().splitlines()
+    made = max(number for number, call in enumerate(calls) if "mkdir(" in call and str(folder) in call)
+    for name in (folder, tmp_path):
+        assert any(f"<{name}>) " in call for call in calls[made:]), f"{name} was not synced after it was filled"
