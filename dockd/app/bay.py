@@ -111,7 +111,7 @@ class BayKeeper:
             self._dirty.ring()
 
     def erasing(self, docking: DockingId, *, opened: bool) -> None:
-        """Hear that files may go from the card now, or no more."""
+        """Hear that the card is being cleared, or no more."""
         if docking == self._bay.docking:
             self._take(EraseWindow(opened=opened))
 

@@ -77,6 +77,7 @@ class Bus:
         self._first: DockingId | None = None
         self._task: asyncio.Task[None] | None = None
         self._current: DockingId | None = None
+        self._clearing: Stay | None = None
         self._resting = False
         self._refusals = 0
         self._copies_from_s: float | None = None
@@ -127,6 +128,7 @@ class Bus:
         async with asyncio.TaskGroup() as group:
             while True:
                 job = await self._choose()
+                self._show_clearing(job)
                 if job is None:
                     await self._rest()
                     continue
@@ -135,6 +137,17 @@ class Bus:
                 # Only waited for: the end of a stay cancels its job and never the bus.
                 await asyncio.wait({self._task})
                 self._current, self._task, self.underway = job.docking, None, None
+
+    def _show_clearing(self, job: Job | None) -> None:
+        """Show a camera as being cleared until the bus has other work: a lamp that flickers with each file says nothing."""
+        clearing = self._guests[job.docking].stay if job is not None and job.kind is JobKind.ERASE else None
+        if clearing is self._clearing:
+            return
+        if self._clearing is not None:
+            self._clearing.watch.erasing(self._clearing.docking, opened=False)
+        if clearing is not None:
+            clearing.watch.erasing(clearing.docking, opened=True)
+        self._clearing = clearing
 
     async def _rest(self) -> None:
         self._resting = not self._bell.rung
@@ -197,14 +210,7 @@ class Bus:
                 await confirm_clip(job.clip, stay, ledger=self._ledger)
                 self._uplink.ring()
             case JobKind.ERASE:
-                refusal = await erase_clip(
-                    job.clip,
-                    stay,
-                    ledger=self._ledger,
-                    keys=self._keys,
-                    policy=self._policy,
-                    window=lambda opened: stay.watch.erasing(stay.docking, opened=opened),
-                )
+                refusal = await erase_clip(job.clip, stay, ledger=self._ledger, keys=self._keys, policy=self._policy)
                 if refusal is not None:
                     guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
 

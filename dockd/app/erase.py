@@ -3,8 +3,6 @@
 Owns the last rung of a clip's way. The decision is `domain.erasure.may_erase`, and nothing else's.
 """
 
-from collections.abc import Callable
-
 from dockd.app.offload import matches, read_again
 from dockd.app.policy import Policy
 from dockd.app.ports import Keys, Ledger, ReadAgain
@@ -16,10 +14,8 @@ from dockd.domain.receipt import Expected, Receipt, ReceiptError
 from dockd.errors import PermanentError, Reason, TransientError
 
 
-async def erase_clip(
-    clip: Clip, stay: Stay, *, ledger: Ledger, keys: Keys, policy: Policy, window: Callable[[bool], None]
-) -> Refusal | None:
-    """RECEIPTED to ERASED, or the reason why not; `window` is told when files may go, and when no more.
+async def erase_clip(clip: Clip, stay: Stay, *, ledger: Ledger, keys: Keys, policy: Policy) -> Refusal | None:
+    """RECEIPTED to ERASED, or the reason why not.
 
     The move is on record before the unlink and after it; what a cut in between left is found out at the next listing.
     """
@@ -36,11 +32,7 @@ async def erase_clip(
             return await _refused(clip, stay, refusal, reason=None, ledger=ledger)
         case ErasePermit() as permit:
             await ledger.move(clip.key, Move.ERASE_BEGUN, Change(verified_in=stay.docking), actor="erase")
-            window(True)  # noqa: FBT003 - a callback of one truth
-            try:
-                return await _unlink(clip, stay, permit, ledger=ledger)
-            finally:
-                window(False)  # noqa: FBT003 - a callback of one truth
+            return await _unlink(clip, stay, permit, ledger=ledger)
 
 
 async def _differs(clip: Clip, stay: Stay, again: ReadAgain, *, ledger: Ledger) -> None:

@@ -19,7 +19,7 @@ class Watch(Protocol):
         ...
 
     def erasing(self, docking: DockingId, *, opened: bool) -> None:
-        """Hear that files may go from the card now, or no more."""
+        """Hear that the card is being cleared, or no more."""
         ...
 
     def broke(self, docking: DockingId, reason: Reason, detail: str) -> None:
