@@ -9,7 +9,9 @@ import asyncio
 import base64
 import os
 import secrets
+import threading
 from collections.abc import Callable
+from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
 
@@ -54,10 +56,12 @@ class FolderCards:
         """
         card = await self._card(attached.source)
         try:
-            spool = await asyncio.to_thread(os.open, self._spool, _FOLDER)
-        except OSError as error:
+            spool = await _opened(self._spool)
+        except BaseException as error:
             os.close(card)
-            raise TransientError(Reason.DISK, f"opening the spool {self._spool}: {error.strerror}") from error
+            if isinstance(error, OSError):
+                raise TransientError(Reason.DISK, f"opening the spool {self._spool}: {error.strerror}") from error
+            raise
         return DescriptorCard(
             camera=attached.camera,
             card=card,
@@ -70,7 +74,7 @@ class FolderCards:
     async def _card(self, source: str) -> int:
         try:
             async with asyncio.timeout(self._patience.stall_s):
-                return await asyncio.to_thread(os.open, source, _FOLDER)
+                return await _opened(source)
         except TimeoutError as error:
             raise TransientError(Reason.USB, f"card {source!r}: opening it hangs") from error
         except (NotADirectoryError, PermissionError) as error:
@@ -210,6 +214,35 @@ class DescriptorCard:
         if part:
             with suppress(OSError):
                 await asyncio.to_thread(os.unlink, part, dir_fd=self._spool)
+
+
+async def _opened(folder: str | Path) -> int:
+    """Open a folder, in a thread of its own: cards that hang must not use up the threads that the disk is read with.
+
+    An open that comes back after its call was given up is closed again.
+    """
+    opening: Future[int] = Future()
+
+    def work() -> None:
+        try:
+            fd = os.open(folder, _FOLDER)
+        except OSError as error:
+            with suppress(InvalidStateError):
+                opening.set_exception(error)
+            return
+        try:
+            opening.set_result(fd)
+        except InvalidStateError:
+            os.close(fd)
+
+    # A daemon thread: one that hangs in the kernel must not keep the station from ending.
+    threading.Thread(target=work, name="open", daemon=True).start()
+    try:
+        return await asyncio.wrap_future(opening)
+    except asyncio.CancelledError:
+        if not opening.cancel() and opening.exception() is None:
+            os.close(opening.result())
+        raise
 
 
 def _packed(path: bytes) -> str:
