@@ -22,6 +22,7 @@ from aiohttp import web
 from dockd.central import index
 from dockd.central.accesslog import AccessLog
 from dockd.central.app import http_log, make_app
+from dockd.central.connections import ACCEPTED_AT_ONCE, door, most_connections
 from dockd.central.database import Database
 from dockd.central.durable import sync_folder
 from dockd.central.evidence import Evidence
@@ -37,7 +38,7 @@ from dockd.central.slots import Slots
 from dockd.central.store import Store
 from dockd.central.threads import Threads
 from dockd.central.uploading import FILES, Uploading
-from dockd.errors import ConfigError, StartRefusedError
+from dockd.errors import ConfigError, InvariantError, StartRefusedError
 
 __all__ = ["CentralOptions", "Serving", "add_arguments", "options_from", "run", "serve"]
 
@@ -48,6 +49,7 @@ _EX_TEMPFAIL = 75
 _EX_NOPERM = 77
 _EX_CONFIG = 78
 _SHUTDOWN_S = 2.0
+_WAITING = 1024
 _READ_BYTES = 128 * 1024
 """What aiohttp may hold of a body before it stops reading from the socket: twice this."""
 
@@ -248,9 +250,22 @@ async def _listening(options: CentralOptions, parts: _Parts, store: Store) -> As
     )
     await runner.setup()
     try:
-        await web.SockSite(runner, parts.listener, ssl_context=parts.tls, backlog=1024).start()
+        server = runner.server
+        if server is None:
+            raise InvariantError("HTTP server: not set up, expected one after setup()")
+        most = options.most_connections or most_connections()
+        listening = await asyncio.get_running_loop().create_server(
+            door(server, inside=lambda: server.connections, most=most),
+            sock=parts.listener,
+            ssl=parts.tls,
+            backlog=ACCEPTED_AT_ONCE,
+        )
+        parts.listener.listen(_WAITING)  # asyncio has one number for how many may wait and how many it takes at once
         scheme = "http" if parts.tls is None else "https"
         host = f"[{options.host}]" if ":" in options.host else options.host
-        yield f"{scheme}://{host}:{parts.listener.getsockname()[1]}{FILES}"
+        try:
+            yield f"{scheme}://{host}:{parts.listener.getsockname()[1]}{FILES}"
+        finally:
+            listening.close()
     finally:
         await runner.cleanup()

@@ -50,6 +50,8 @@ class CentralOptions:
     """A request silent for so long makes way for the next request for the same upload."""
     sweep_s: float = 3600.0
     """How often expired uploads are looked for."""
+    most_connections: int | None = None
+    """Connections at once; a further one is closed. None: half of the open files that the process may have."""
     most_unfinished: int = 20_000
     """A station's uploads without a receipt: more than a night of dockings leaves, fewer than fill the index."""
     most_writers: int = 256

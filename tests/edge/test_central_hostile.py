@@ -380,3 +380,19 @@ async def test_the_log_of_readings_stays_whole_lines_after_a_short_write(
         assert (await tus.ask("GET", "/clips")).status == 200
     last = (tmp_path / "central/access.log").read_text().splitlines()[-1]
     assert json.loads(last)["what"] == "/clips"
+
+
+async def test_a_connection_too_many_is_closed_and_one_that_leaves_makes_room(tmp_path: Path) -> None:
+    async with central(tmp_path, most_connections=2) as store:
+        parts = urlsplit(store.url)
+        idle = [await asyncio.open_connection(parts.hostname, parts.port) for _ in range(2)]
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        assert await reader.read() == b""
+        writer.close()
+        for _, leaving in idle:
+            leaving.close()
+            await leaving.wait_closed()
+        request = b"GET /clips HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+        while not (answer := await said(store.url, request)):
+            pass  # the store has not yet seen them leave
+        assert answer.startswith(b"HTTP/1.1 200 ")

@@ -7,13 +7,14 @@ import json
 import os
 import random
 import signal
+import socket
 import sqlite3
 import stat
 import subprocess
 import time
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import closing
+from contextlib import ExitStack, closing
 from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -259,3 +260,22 @@ async def test_a_small_clip_costs_a_few_milliseconds_of_processor_time(tmp_path:
         await asyncio.gather(*(station() for _ in range(8)))
         took_s = busy_s(store.process.pid) - began_s
     assert took_s < 7.5, f"1,000 clips took {took_s:.1f} s of processor time"
+
+
+def test_a_flood_of_idle_connections_leaves_descriptors_for_an_upload_and_quiet_in_the_log(tmp_path: Path) -> None:
+    sample = Sample(data=os.urandom(900_000))
+    with central_process(tmp_path / "central", under=("prlimit", "--nofile=256")) as store, ExitStack() as flood:
+        parts = urlsplit(store.url)
+        assert parts.hostname is not None
+        assert parts.port is not None
+        uploading = flood.enter_context(closing(http.client.HTTPConnection(parts.hostname, parts.port)))
+        declared = {"Upload-Length": str(len(sample.data)), "Upload-Metadata": metadata_header(sample.metadata)}
+        uploading.request("POST", "/files/", headers={"Tus-Resumable": "1.0.0", **declared})
+        created = uploading.getresponse()
+        created.read()
+        for _ in range(300):
+            flood.enter_context(socket.create_connection((parts.hostname, parts.port)))
+        sent = {"Tus-Resumable": "1.0.0", "Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        uploading.request("PATCH", urlsplit(created.headers["Location"]).path, body=sample.data, headers=sent)
+        assert "Clip-Receipt" in uploading.getresponse().headers
+    assert "out of system resource" not in (tmp_path / "central.stderr").read_text()
