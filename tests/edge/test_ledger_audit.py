@@ -2,7 +2,11 @@
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -28,6 +32,8 @@ from tests.ledger_parts import (
     tampered,
     threaded,
 )
+
+NOBODY = 65534
 
 
 def audit(folder: Path) -> Report:
@@ -76,18 +82,62 @@ async def test_a_running_daemons_ledger_is_checked_beside_it(tmp_path: Path) -> 
     assert (after.clean, after.receipts) == (True, 1)
 
 
-async def test_a_ledger_on_a_read_only_disk_is_checked_too(tmp_path: Path) -> None:
-    state = tmp_path / "state"
-    await made(state)
-    (state / DATABASE).chmod(0o400)
-    state.chmod(0o500)
-    before = sorted(path.name for path in state.iterdir())
+@contextmanager
+def as_nobody() -> Iterator[None]:
+    """Lay down root's right to read and write anything, where the tests have it."""
+    effective = os.geteuid()
+    if effective == 0:
+        os.seteuid(NOBODY)
     try:
-        assert audit(state).clean
+        yield
     finally:
-        state.chmod(0o700)
-    if os.geteuid() != 0:  # root writes anywhere
-        assert sorted(path.name for path in state.iterdir()) == before
+        os.seteuid(effective)
+
+
+@pytest.fixture
+def reachable() -> Iterator[Path]:
+    """A folder that nobody, too, can get at: pytest's own is closed to others."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+async def test_a_ledger_that_may_only_be_read_is_checked_too(reachable: Path) -> None:
+    state = reachable / "state"
+    await made(state)
+    (state / DATABASE).chmod(0o444)
+    state.chmod(0o555)
+    before = sorted(path.name for path in state.iterdir())
+    with as_nobody():
+        assert audit(state).clean
+    assert sorted(path.name for path in state.iterdir()) == before
+    state.chmod(0o755)
+
+
+async def test_a_ledger_with_its_log_beside_it_is_not_judged_without_the_log(reachable: Path) -> None:
+    state = reachable / "state"
+    async with await threaded(state) as ledger:
+        await docked(ledger, file("A.MP4"))
+        copy = reachable / "copy"
+        shutil.copytree(state, copy, ignore=shutil.ignore_patterns("*-shm"))
+    for path in copy.iterdir():
+        path.chmod(0o444)
+    copy.chmod(0o555)
+    with (
+        as_nobody(),
+        pytest.raises(StartRefusedError, match="a log lies beside it, so reading it needs leave"),
+    ):
+        audit(copy)
+    copy.chmod(0o755)
+
+
+async def test_a_folder_that_one_may_not_look_into_is_said_so(reachable: Path) -> None:
+    state = reachable / "state"
+    await made(state)
+    state.chmod(0o000)
+    with as_nobody(), pytest.raises(StartRefusedError, match=r"ledger\.db cannot be read: Permission denied"):
+        audit(state)
+    state.chmod(0o755)
 
 
 async def test_without_keys_all_but_the_signature_is_checked(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,37 @@ async def test_a_camera_docked_again_brings_no_second_row(ledger: StationLedger)
     assert (still_found.state, new.state) == (ClipState.FOUND, ClipState.FOUND)
     moved = [(entry["cause"], entry["clip"], entry["bay"]) for entry in await entries(ledger)][-3:]
     assert moved == [("redocked", 1, 2), ("redocked", 2, 2), ("found", 3, 2)]
+
+
+async def test_a_move_into_another_docking_is_filed_under_its_bay(ledger: StationLedger) -> None:
+    await docked(ledger, file("A.MP4"), bay=1)
+    later = await ledger.dock(attached(bay=6))
+    moved = await ledger.move(ClipKey(1), Move.REDOCKED, Change(docking=later), actor="offload")
+    assert moved.docking == later
+    assert (await entries(ledger))[-1]["bay"] == 6
+    with pytest.raises(InvariantError, match="docking 9 is not in the ledger"):
+        await ledger.move(ClipKey(1), Move.REDOCKED, Change(docking=DockingId(9)), actor="offload")
+
+
+async def test_a_clip_that_was_docked_again_since_is_not_superseded(ledger: StationLedger) -> None:
+    first = await docked(ledger, file("A.MP4"))
+    await bring(ledger, await ledger.clip(ClipKey(1)), ClipState.COPIED)
+    await docked(ledger, file("A.MP4"))
+    before = await entries(ledger)
+    with pytest.raises(StaleMoveError, match="docking 1 was asked for, it was listed in 2 since"):
+        await ledger.supersede(ClipKey(1), file("A.MP4"), docking=first)
+    assert await entries(ledger) == before
+
+
+async def test_a_mark_and_a_tag_that_come_later_are_kept(ledger: StationLedger) -> None:
+    await docked(ledger, file("A.MP4"))
+    await docked(ledger, file("A.MP4", urgent=True))
+    clip = await ledger.clip(ClipKey(1))
+    assert clip.urgent
+    tags = frozenset({Tag.HEADER_MISSING, Tag.UNKNOWN_TYPE})
+    moved = await ledger.move(clip.key, Move.COPIED, replace(copied(clip), tags=tags), actor="offload")
+    assert moved.tags == tags
+    assert await ledger.clip(ClipKey(1)) == moved
 
 
 async def test_the_camera_of_a_clip_stays_as_it_was_first_docked(ledger: StationLedger) -> None:

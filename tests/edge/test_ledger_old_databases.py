@@ -1,6 +1,7 @@
 """Every database that a released version wrote still opens, verifies and goes on."""
 
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from dockd.domain.clip import Move
 from dockd.domain.model import ClipKey, ClipState
 from dockd.edges.ledger import views
 from dockd.edges.ledger.audit import verify_state
-from dockd.edges.ledger.schema import migrations
+from dockd.edges.ledger.schema import DATABASE, migrations
 from tests.ledger_parts import SIGNER, bring, copied, docked, file, threaded
 
 FOLDER = Path(__file__).parent.parent / "databases"
@@ -47,3 +48,18 @@ async def test_a_clip_of_an_old_database_is_as_it_was(tmp_path: Path, version: s
         assert (clip.state, clip.path, clip.camera.model) == (ClipState.RECEIPTED, b"DCIM/A3.MP4", "BWC-9")
         assert clip.receipt is not None
         assert SIGNER.pinned().verify(clip.receipt).claims.clip_id == clip.clip_id
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+async def test_an_old_database_brought_up_to_date_has_the_schema_of_a_new_one(tmp_path: Path, version: str) -> None:
+    """A script that was edited after its version was released would show here."""
+    old, new = tmp_path / "old", tmp_path / "new"
+    shutil.copytree(FOLDER / version, old)
+    schemas = []
+    for folder in (old, new):
+        async with await threaded(folder):
+            pass
+        connection = sqlite3.connect(folder / DATABASE)
+        schemas.append(connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall())
+        connection.close()
+    assert schemas[0] == schemas[1]

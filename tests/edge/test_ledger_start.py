@@ -318,3 +318,17 @@ async def test_an_unknown_error_of_the_start_is_told_and_leaves_no_thread(tmp_pa
         await open_ledger(tmp_path, station=STATION, now=no_clock)  # type: ignore[arg-type] # that is the point
     async with await threaded(tmp_path):
         pass
+
+
+async def test_a_copy_that_an_upgrade_kept_is_not_left_half_made(tmp_path: Path) -> None:
+    """An upgrade that was cut while copying starts its copy anew."""
+    await made(tmp_path)
+    part = tmp_path / f"{DATABASE}.v1.part"
+    part.write_bytes(b"half")
+    connection = connect(tmp_path / DATABASE)
+    migrate(connection, database=tmp_path / DATABASE, scripts=(*migrations(), SECOND))
+    connection.close()
+    assert not part.exists()
+    kept = sqlite3.connect(tmp_path / f"{DATABASE}.v1")
+    assert kept.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+    kept.close()

@@ -126,14 +126,18 @@ def opened(database: Path) -> sqlite3.Connection:
         StartRefusedError: it is not there, or cannot be read without leave to write.
 
     """
-    if not database.is_file():
+    try:
+        there = database.is_file()
+    except OSError as error:
+        raise StartRefusedError(f"{database} cannot be read: {error.strerror}") from error
+    if not there:
         raise StartRefusedError(f"{database} is not there, expected the state folder of a dockd")
     uri = f"file:{quote(str(database))}?mode=ro"
     connection = sqlite3.connect(uri, uri=True, isolation_level=None)
     try:
         connection.execute("SELECT count(*) FROM sqlite_master")
     except sqlite3.OperationalError as error:
-        if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_CANTOPEN:
+        if error.sqlite_errorcode & 0xFF not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
             return connection
         connection.close()
         if database.with_name(f"{database.name}-wal").exists():
