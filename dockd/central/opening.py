@@ -10,10 +10,11 @@ import socket
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from dockd.central.access import Credential, parse_tokens
-from dockd.central.options import CentralOptions
+from dockd.central.options import CentralOptions, check
 from dockd.errors import ConfigError, Problem, StartRefusedError
 
 _log = logging.getLogger(__name__)
@@ -46,12 +47,15 @@ def listen(options: CentralOptions) -> socket.socket:
     """Bind the address.
 
     Raises:
+        ConfigError: a name of loopback that does not mean loopback here.
         OSError: naming the address.
 
     """
     family, kind, protocol, _, address = socket.getaddrinfo(
         options.host, options.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
+    # `localhost` is only a name: what it means is for this machine's resolver to say.
+    check(replace(options, host=str(address[0])))
     listener = socket.socket(family, kind, protocol)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -91,7 +95,7 @@ def read_credentials(path: Path | None) -> Sequence[Credential]:
     """Read the token file; a warning if others may read it too.
 
     Raises:
-        ConfigError: it cannot be read, or a line is wrong.
+        ConfigError: it cannot be read, others may write it, or a line is wrong.
 
     """
     if path is None:
@@ -102,6 +106,10 @@ def read_credentials(path: Path | None) -> Sequence[Credential]:
         raise ConfigError(
             [Problem(path="--token-file", value=str(path), expected=f"a readable file: {error}")]
         ) from error
-    if path.stat().st_mode & 0o077:
+    mode = path.stat().st_mode
+    if mode & 0o022:
+        expected = f"a file that only its owner may write (chmod 600 {path}): a line in it opens the store"
+        raise ConfigError([Problem(path="--token-file", value=f"{path}, mode {mode & 0o777:04o}", expected=expected)])
+    if mode & 0o077:
         _log.warning("token file %s: others may read it, expected mode 0600", path)
     return parse_tokens(text, source=str(path))

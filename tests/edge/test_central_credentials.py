@@ -1,5 +1,6 @@
 """Who may upload to the reference store, who may read from it, and where it may listen."""
 
+import socket
 import ssl
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
@@ -120,6 +121,26 @@ async def test_a_token_file_that_others_may_read_is_warned_of(tmp_path: Path, ca
     path.chmod(0o644)
     async with central(tmp_path, token_file=path):
         assert f"token file {path}: others may read it, expected mode 0600" in caplog.text
+
+
+async def test_a_token_file_that_others_may_write_is_refused(tmp_path: Path) -> None:
+    path = token_file(tmp_path)
+    path.chmod(0o620)
+    with pytest.raises(
+        ConfigError, match=r"--token-file: .*, mode 0620: expected a file that only its owner may write"
+    ):
+        async with central(tmp_path, token_file=path):
+            pass
+
+
+async def test_a_localhost_that_is_no_loopback_here_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def resolved(*_: object, **__: object) -> list[tuple[int, int, int, str, tuple[str, int]]]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 0, "", ("192.0.2.1", 0))]
+
+    monkeypatch.setattr("dockd.central.opening.socket.getaddrinfo", resolved)
+    with pytest.raises(ConfigError, match=r"--listen: 192\.0\.2\.1 is beyond loopback"):
+        async with central(tmp_path, host="localhost"):
+            pass
 
 
 CERT, KEY, CA, TOKENS = Path("cert"), Path("key"), Path("ca"), Path("tokens")
