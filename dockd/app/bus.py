@@ -139,7 +139,7 @@ class Bus:
                 self._current, self._task, self.underway = job.docking, None, None
 
     def _show_clearing(self, job: Job | None) -> None:
-        """Show a camera as being cleared until the bus has other work: a lamp that flickers with each file says nothing."""
+        """Show a camera as being cleared until the bus has other work: a lamp that flickers a file says nothing."""
         clearing = self._guests[job.docking].stay if job is not None and job.kind is JobKind.ERASE else None
         if clearing is self._clearing:
             return
