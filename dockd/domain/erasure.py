@@ -88,6 +88,7 @@ def may_erase(
             clip.clip_id == expected.clip_id,
             "the receipt was checked for another clip",
         ),
+        (any(other.key == clip.key for other in recording), "its recording was not looked up"),
         (
             all(other.state in SETTLED for other in recording),
             "another file of its recording has no receipt yet",

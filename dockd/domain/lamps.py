@@ -4,9 +4,11 @@ Owns the language of the lamps. One RGB lamp a bay, on/off channels, every rhyth
 colour and no dead channel shows a safer state than the true one. Knows no pins.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from types import MappingProxyType
 
 from dockd.domain.bay import Bay, Phase
@@ -130,9 +132,5 @@ def is_lit(lamp: Lamp, *, elapsed_s: float) -> bool:
     phases = PATTERNS[lamp].phases
     if len(phases) < 2:  # noqa: PLR2004 - one phase is steady, none is dark
         return bool(phases)
-    into_s = elapsed_s % sum(phases)
-    for index, phase_s in enumerate(phases):
-        if into_s < phase_s:
-            return index % 2 == 0
-        into_s -= phase_s
-    return False
+    ends_s = tuple(accumulate(phases))
+    return bisect_right(ends_s, elapsed_s % ends_s[-1]) % 2 == 0

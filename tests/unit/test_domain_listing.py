@@ -1,0 +1,250 @@
+"""A complete listing held against what is known: every case by hand."""
+
+from dataclasses import replace
+
+import pytest
+
+from dockd.domain.clip import Move
+from dockd.domain.listing import (
+    FOUR_GIB_BYTES,
+    KnownMove,
+    Reconciled,
+    kind_of,
+    listing_of,
+    reconcile,
+    recording_of,
+    tags_of,
+)
+from dockd.domain.model import (
+    Camera,
+    CameraSerial,
+    Clip,
+    ClipKey,
+    ClipKind,
+    ClipState,
+    DockingId,
+    ListedFile,
+    Sha256,
+    Tag,
+    VolumeId,
+)
+from dockd.errors import ListingError, Reason
+
+THEN, NOW = DockingId(1), DockingId(2)
+CLIP = Clip(
+    key=ClipKey(1),
+    docking=THEN,
+    camera=Camera(serial=CameraSerial("CAM"), volume=VolumeId("VOL")),
+    path=b"A",
+    length_bytes=10,
+    mtime_ns=5,
+    state=ClipState.COPIED,
+    kind=ClipKind.VIDEO,
+    recording_id="r" * 32,
+)
+
+
+def clip(key: int, path: bytes, length: int, state: ClipState, *, docking: DockingId = THEN) -> Clip:
+    copied = state is not ClipState.FOUND
+    sha256 = Sha256("5" * 64) if copied else None
+    return replace(
+        CLIP, key=ClipKey(key), path=path, length_bytes=length, state=state, docking=docking, sha256=sha256,
+        spooled=copied,
+    )  # fmt: skip
+
+
+def file(path: bytes, length: int, *, urgent: bool = False, mtime_ns: int = 5) -> ListedFile:
+    return ListedFile(path=path, length_bytes=length, mtime_ns=mtime_ns, urgent=urgent)
+
+
+def compared(files: list[ListedFile], known: list[Clip]) -> Reconciled:
+    return reconcile(listing_of(files), docking=NOW, known=known)
+
+
+def words(moves: tuple[KnownMove, ...]) -> list[tuple[int, str]]:
+    return [(move.clip, move.move.value) for move in moves]
+
+
+def test_a_card_never_seen_before_is_all_new() -> None:
+    found = compared([file(b"B", 2), file(b"A", 1)], [])
+    assert (found.new, found.moves) == ((file(b"A", 1), file(b"B", 2)), ())
+
+
+def test_an_empty_card_with_nothing_known_is_nothing() -> None:
+    assert compared([], []) == Reconciled(new=(), moves=())
+
+
+@pytest.mark.promise("I3")
+@pytest.mark.parametrize("state", [ClipState.FOUND, ClipState.COPIED, ClipState.UPLOADED, ClipState.RECEIPTED])
+def test_equal_path_and_length_make_a_candidate_in_the_new_docking(state: ClipState) -> None:
+    found = compared([file(b"A", 10)], [clip(1, b"A", 10, state)])
+    assert (found.new, words(found.moves)) == ((), [(1, "redocked")])
+    assert found.moves[0].change.docking == NOW
+
+
+@pytest.mark.parametrize("state", [ClipState.COPIED, ClipState.UPLOADED, ClipState.RECEIPTED, ClipState.HELD])
+def test_another_length_is_another_file_and_the_clip_stays_where_it_was(state: ClipState) -> None:
+    for length in (9, 11):
+        found = compared([file(b"A", length)], [clip(1, b"A", 10, state)])
+        assert (found.new, found.moves) == ((file(b"A", length),), ())
+
+
+def test_a_file_that_was_never_copied_and_is_longer_now_grew() -> None:
+    grown = file(b"A", 12, urgent=True, mtime_ns=9)
+    found = compared([grown], [clip(1, b"A", 10, ClipState.FOUND)])
+    assert (found.new, words(found.moves)) == ((), [(1, "grew")])
+    change = found.moves[0].change
+    assert (change.docking, change.length_bytes, change.mtime_ns, change.urgent) == (NOW, 12, 9, True)
+
+
+def test_a_file_that_was_never_copied_and_is_shorter_now_is_another_one_and_the_first_is_missing() -> None:
+    found = compared([file(b"A", 8)], [clip(1, b"A", 10, ClipState.FOUND)])
+    assert (found.new, words(found.moves)) == ((file(b"A", 8),), [(1, "held")])
+
+
+@pytest.mark.promise("I4")
+def test_a_clip_whose_copy_was_lost_is_not_turned_into_a_longer_file() -> None:
+    lost = replace(clip(1, b"A", 10, ClipState.FOUND), sha256=Sha256("5" * 64))
+    found = compared([file(b"A", 12)], [lost])
+    assert (found.new, words(found.moves)) == ((file(b"A", 12),), [(1, "held")])
+
+
+def test_a_file_listed_before_and_gone_before_it_was_copied_is_held_as_missing() -> None:
+    found = compared([], [clip(1, b"A", 10, ClipState.FOUND)])
+    assert words(found.moves) == [(1, "held")]
+    assert found.moves[0].change.reason is Reason.MISSING
+
+
+@pytest.mark.parametrize("state", [ClipState.COPIED, ClipState.UPLOADED, ClipState.RECEIPTED, ClipState.HELD])
+def test_an_absent_file_of_which_more_is_known_changes_nothing(state: ClipState) -> None:
+    assert compared([], [clip(1, b"A", 10, state)]) == Reconciled(new=(), moves=())
+
+
+def test_an_erasure_that_was_cut_short_is_done_if_the_file_is_gone_and_begins_anew_if_not() -> None:
+    erasing = clip(1, b"A", 10, ClipState.ERASING)
+    assert words(compared([], [erasing]).moves) == [(1, "erased")]
+    assert words(compared([file(b"A", 10)], [erasing]).moves) == [(1, "redocked")]
+    other = compared([file(b"A", 11)], [erasing])
+    assert (other.new, words(other.moves)) == ((file(b"A", 11),), [(1, "erased")])
+
+
+def test_docking_again_tries_a_held_clip_again_from_its_copy_if_there_is_one() -> None:
+    copied = clip(1, b"A", 10, ClipState.HELD)
+    assert words(compared([file(b"A", 10)], [copied]).moves) == [(1, "resumed")]
+    never = replace(copied, sha256=None, spooled=False)
+    assert words(compared([file(b"A", 10)], [never]).moves) == [(1, "recopy")]
+    reclaimed = replace(copied, spooled=False)
+    assert words(compared([file(b"A", 10)], [reclaimed]).moves) == [(1, "recopy")]
+
+
+def test_the_latest_clip_of_a_path_and_length_is_the_candidate() -> None:
+    older, newer = clip(1, b"A", 10, ClipState.RECEIPTED), clip(2, b"A", 10, ClipState.COPIED)
+    assert words(compared([file(b"A", 10)], [older, newer]).moves) == [(2, "redocked")]
+
+
+def test_two_equal_lengths_at_two_paths_stay_two() -> None:
+    found = compared([file(b"A", 10), file(b"B", 10)], [clip(1, b"A", 10, ClipState.COPIED)])
+    assert (found.new, words(found.moves)) == ((file(b"B", 10),), [(1, "redocked")])
+
+
+@pytest.mark.parametrize("state", [s for s in ClipState if s not in {ClipState.ERASING, ClipState.ERASED}])
+def test_a_second_listing_in_one_docking_leaves_alone_what_was_met_in_it(state: ClipState) -> None:
+    here = clip(1, b"A", 10, state, docking=NOW)
+    assert compared([file(b"A", 10)], [here]) == Reconciled(new=(), moves=())
+
+
+def test_a_second_listing_in_one_docking_still_tells_what_grew_what_is_gone_and_what_was_not_unlinked() -> None:
+    known = [
+        clip(1, b"A", 10, ClipState.FOUND, docking=NOW),
+        clip(2, b"B", 10, ClipState.FOUND, docking=NOW),
+        clip(3, b"C", 10, ClipState.ERASING, docking=NOW),
+        clip(4, b"D", 10, ClipState.ERASING, docking=NOW),
+    ]
+    found = compared([file(b"A", 11), file(b"C", 10), file(b"E", 1)], known)
+    assert found.new == (file(b"E", 1),)
+    assert words(found.moves) == [(1, "grew"), (3, "redocked"), (2, "held"), (4, "erased")]
+
+
+def test_a_mark_of_urgency_is_taken_over_and_never_taken_back() -> None:
+    marked = compared([file(b"A", 10, urgent=True)], [clip(1, b"A", 10, ClipState.COPIED)])
+    assert marked.moves[0].change.urgent is True
+    before = replace(clip(1, b"A", 10, ClipState.COPIED), urgent=True)
+    assert compared([file(b"A", 10)], [before]).moves[0].change.urgent is True
+
+
+@pytest.mark.promise("I7")
+def test_two_equal_names_are_no_listing() -> None:
+    with pytest.raises(ListingError, match=r"b'A' is listed twice, expected unique names") as caught:
+        listing_of([file(b"A", 1), file(b"B", 1), file(b"A", 2)])
+    assert caught.value.reason is Reason.DUPLICATE_NAME
+
+
+def test_a_listing_is_ordered_by_path_and_its_digest_covers_path_length_and_time() -> None:
+    one = listing_of([file(b"B", 1), file(b"A", 2)])
+    assert [listed.path for listed in one.files] == [b"A", b"B"]
+    assert one.sha256 == listing_of([file(b"A", 2), file(b"B", 1)]).sha256
+    others = (
+        listing_of([file(b"A", 2), file(b"C", 1)]),
+        listing_of([file(b"A", 2), file(b"B", 2)]),
+        listing_of([file(b"A", 2), file(b"B", 1, mtime_ns=6)]),
+        listing_of([file(b"A", 2)]),
+        listing_of([]),
+    )
+    assert len({one.sha256, *(other.sha256 for other in others)}) == 6
+
+
+def test_the_digest_of_a_listing_cannot_be_shifted_between_fields() -> None:
+    assert listing_of([file(b"A1", 2)]).sha256 != listing_of([file(b"A", 12)]).sha256
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        (b"DCIM/A.MP4", ClipKind.VIDEO),
+        (b"a.mOv", ClipKind.VIDEO),
+        (b"a.wav", ClipKind.AUDIO),
+        (b"A.JPEG", ClipKind.IMAGE),
+        (b"A.THM", ClipKind.SIDECAR),
+        (b"A.gpx", ClipKind.SIDECAR),
+        (b"A", ClipKind.OTHER),
+        (b"mp4", ClipKind.OTHER),
+        (b"A.MP4/B", ClipKind.OTHER),
+        (b"A.MP4.part", ClipKind.OTHER),
+        (b".mp4", ClipKind.VIDEO),
+        (b"A.\xff", ClipKind.OTHER),
+    ],
+)
+def test_a_kind_is_told_by_the_extension_and_every_file_has_one(path: bytes, kind: ClipKind) -> None:
+    assert kind_of(path) is kind
+
+
+def test_what_is_odd_about_a_file_is_tagged() -> None:
+    assert tags_of(file(b"A.MP4", 1)) == frozenset()
+    assert tags_of(file(b"A.MP4", 0)) == {Tag.EMPTY}
+    assert tags_of(file(b"A.MP4", FOUR_GIB_BYTES - 1)) == frozenset()
+    assert tags_of(file(b"A.MP4", 4_294_967_296)) == {Tag.OVER_4_GIB}
+    assert tags_of(file(b"LOG", 0)) == {Tag.EMPTY, Tag.UNKNOWN_TYPE}
+
+
+def test_a_recording_is_the_files_of_one_stem_in_one_folder_of_one_card() -> None:
+    def recording(path: bytes, *, serial: str = "CAM", volume: str = "VOL") -> str:
+        return recording_of(serial=serial, volume=volume, path=path)
+
+    clip_, sidecar = recording(b"DCIM/100/ABCD0001.MP4"), recording(b"DCIM/100/ABCD0001.THM")
+    assert clip_ == sidecar
+    assert len(clip_) == 32
+    others = {
+        recording(b"DCIM/101/ABCD0001.MP4"),
+        recording(b"DCIM/100/ABCD0002.MP4"),
+        recording(b"DCIM/100/ABCD0001.MP4", serial="CAM2"),
+        recording(b"DCIM/100/ABCD0001.MP4", volume="VOL2"),
+        recording(b"ABCD0001.MP4"),
+        recording(b"DCIM/100/ABCD0001.MP4", serial="CAMV", volume="OL"),
+    }
+    assert len(others | {clip_}) == 7
+    assert recording(b"DCIM/NOEXT") == recording(b"DCIM/NOEXT.MP4")
+    assert recording(b"x/.hidden") != recording(b"x/.other")
+
+
+def test_moves_of_a_listing_are_lawful_words() -> None:
+    assert {Move("redocked"), Move("grew"), Move("held"), Move("erased"), Move("recopy"), Move("resumed")} <= set(Move)
