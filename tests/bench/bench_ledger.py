@@ -232,6 +232,48 @@ async def one_round(folder: Path) -> tuple[Cost, Cost, Cost]:
     return together, alone, await peers(folder / "peer")
 
 
+async def bare_steps(folder: Path) -> None:
+    """The smallest durable step, one row changed: what group commit itself saves, the work of a move left out."""
+    rounds = [await one_bare_round(folder / f"bare{number}") for number in range(ROUNDS)]
+    ratios = [theirs.wall_us / own.wall_us for own, theirs in rounds]
+    show(
+        "durable bare steps",
+        ours_per_s=1e6 / median(own.wall_us for own, _ in rounds),
+        ours_cpu_us=median(own.cpu_us for own, _ in rounds),
+        aiosqlite_per_s=1e6 / median(theirs.wall_us for _, theirs in rounds),
+        aiosqlite_cpu_us=median(theirs.cpu_us for _, theirs in rounds),
+        ratio=median(ratios),
+        least_ratio=min(ratios),
+        goal="ratio >= 8",
+    )
+
+
+async def one_bare_round(state: Path) -> tuple[Cost, Cost]:
+    """Measure ours and, right after it, aiosqlite on the same database."""
+    ledger, _ = await stocked(state, 1000)
+    keys = [(ClipKey(number % 1000 + 1), Move.FOUND, Change(detail=str(number))) for number in range(MOVES)]
+
+    async def own(key: ClipKey, _: Move, change: Change) -> None:
+        await ledger.annotate(key, change)
+
+    async with ledger:
+        with measured(len(keys)) as ours_cost:
+            await shared_out(own, keys)
+    turn = asyncio.Lock()
+    async with aiosqlite.connect(state / DATABASE, isolation_level=None) as database:
+        await database.execute("PRAGMA synchronous = FULL")
+
+        async def theirs(key: ClipKey, _: Move, change: Change) -> None:
+            async with turn:
+                await database.execute("BEGIN IMMEDIATE")
+                await database.execute("UPDATE clips SET reason = NULL, detail = ? WHERE key = ?", (change.detail, key))
+                await database.execute("COMMIT")
+
+        with measured(PEER_MOVES) as peer_cost:
+            await shared_out(theirs, keys[:PEER_MOVES])
+    return ours_cost, peer_cost
+
+
 async def listings(folder: Path) -> None:
     """A card listed in one transaction, new and again."""
     for files in (2_000, 100_000):
@@ -349,6 +391,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(dir=where) as name:
         folder = Path(name)
         await moves(folder)
+        await bare_steps(folder)
         await readers(folder)
         await listings(folder)
         chain(folder)
