@@ -80,7 +80,8 @@ CREATE INDEX clips_confirm ON clips (docking, urgent DESC, mtime_s)
 CREATE INDEX clips_erase ON clips (docking, urgent DESC, mtime_s)
     WHERE state = 'receipted' AND superseded_in IS NOT docking;
 CREATE INDEX clips_send ON clips (urgent DESC, (url IS NULL), copied_seq) WHERE state = 'copied';
-CREATE INDEX clips_await ON clips (urgent DESC, copied_seq) WHERE state = 'uploaded';
+CREATE INDEX clips_unsigned ON clips (urgent DESC, (url IS NULL), copied_seq)
+    WHERE (state = 'copied' OR state = 'uploaded');
 CREATE INDEX clips_unread ON clips (urgent DESC, copied_seq) WHERE state = 'uploaded' AND assurance <> 'readback';
 CREATE INDEX clips_reclaim ON clips (receipted_utc) WHERE spooled = 1 AND receipted_utc IS NOT NULL;
 CREATE INDEX clips_found_path ON clips (path) WHERE state = 'found';

@@ -155,10 +155,11 @@ SELECT pick.docking, pick.work,
 FROM pick LEFT JOIN clips c ON c.key = pick.key LEFT JOIN dockings f ON f.key = c.found_in
 """
 
+# Without being told, SQLite may take the index of all that is unsigned, and walk over what is uploaded.
 _NEXT_COPIED = """
 SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
 WHERE c.key = (
-    SELECT key FROM clips
+    SELECT key FROM clips INDEXED BY clips_send
     WHERE state = 'copied' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
     ORDER BY urgent DESC, (url IS NULL), copied_seq LIMIT 1
 )
@@ -169,7 +170,7 @@ SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f
 WHERE c.key = (
     SELECT key FROM (
         SELECT * FROM (
-            SELECT key, urgent, (url IS NULL) AS fresh, copied_seq FROM clips
+            SELECT key, urgent, (url IS NULL) AS fresh, copied_seq FROM clips INDEXED BY clips_send
             WHERE state = 'copied' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
             ORDER BY urgent DESC, (url IS NULL), copied_seq LIMIT 1
         )
@@ -187,19 +188,9 @@ WHERE c.key = (
 _NEXT_UNSIGNED = """
 SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
 WHERE c.key = (
-    SELECT key FROM (
-        SELECT * FROM (
-            SELECT key, urgent, (url IS NULL) AS fresh, copied_seq FROM clips
-            WHERE state = 'copied' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
-            ORDER BY urgent DESC, (url IS NULL), copied_seq LIMIT 1
-        )
-        UNION ALL
-        SELECT * FROM (
-            SELECT key, urgent, 0, copied_seq FROM clips
-            WHERE state = 'uploaded' AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
-            ORDER BY urgent DESC, copied_seq LIMIT 1
-        )
-    ) ORDER BY urgent DESC, fresh, copied_seq LIMIT 1
+    SELECT key FROM clips
+    WHERE (state = 'copied' OR state = 'uploaded') AND (?1 = '[]' OR key NOT IN (SELECT value FROM json_each(?1)))
+    ORDER BY urgent DESC, (url IS NULL), copied_seq LIMIT 1
 )
 """
 
