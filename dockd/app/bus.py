@@ -165,13 +165,14 @@ class Bus:
         now_s = self._clock.monotonic_s()
         skip = frozenset(key for guest in self._guests.values() for key in guest.waiting.now(now_s))
         ready = tuple(docking for docking, guest in self._guests.items() if guest.paused_until_s <= now_s)
+        # What is due is forgotten first, whoever is docked: what stayed due would have the bus look again at once.
+        if self._copies_from_s is not None and self._copies_from_s <= now_s:
+            self._refusals, self._copies_from_s = 0, None
         if not ready:
             return None
         heads = await self._ledger.heads(ready, skip=skip)
         # A stay may have ended while the ledger answered.
         here = [head for head in heads if head.docking in self._guests]
-        if self._copies_from_s is not None and self._copies_from_s <= now_s:
-            self._refusals, self._copies_from_s = 0, None
         if self._copies_from_s is not None:
             here = [replace(head, copy=None) for head in here]
         self._no_copy = all(head.copy is None for head in here)

@@ -96,7 +96,7 @@ class SimCards:
         await self.power.step("open")
         if camera.stay != stay or camera.bay is None:
             raise CameraGoneError(f"{attached.source}: it left before it was open")
-        if self.fate.strikes(Fault.OPEN_FAILS, camera.name):
+        if self.fate.lasts(Fault.OPEN_FAILS, camera.name, of=camera.name):
             raise TransientError(Reason.USB, f"{camera.name}: the card does not open")
         return SimCard(self, camera)
 
@@ -114,7 +114,7 @@ class SimCard:
     async def listing(self) -> Listing:
         """List every file, or fail."""
         await self._step("listing")
-        if self._fate.strikes(Fault.HANG, f"{self._camera.name} listing"):
+        if self._fate.lasts(Fault.HANG, "listing", of=self._camera.name):
             await self._step("listing hangs", most_s=HANG_S)
             raise TransientError(Reason.USB, f"{self._camera.name}: no answer within {HANG_S} s")
         if self._fate.strikes(Fault.LISTING_ERROR, self._camera.name):
@@ -188,7 +188,7 @@ class SimCard:
         source = self._camera.files.get(file.path)
         if source is None:
             raise PermanentError(Reason.MISSING, f"{file.path!r} is not on the card")
-        if self._fate.strikes(Fault.HANG, f"{self._camera.name} {file.path!r}"):
+        if self._fate.lasts(Fault.HANG, f"{self._camera.name} {file.path!r}", of=self._camera.name):
             await self._step("hangs", most_s=HANG_S)
             raise TransientError(Reason.USB, f"{file.path!r}: no answer within {HANG_S} s")
         if source.unreadable or self._fate.strikes(Fault.UNREADABLE, f"{self._camera.name} {file.path!r}"):

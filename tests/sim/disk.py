@@ -65,7 +65,7 @@ class SimSpool:
     async def room(self) -> Room:
         """What is left; the disk may be full of other things."""
         await self._power.step("room")
-        if self._fate.strikes(Fault.DISK_FULL):
+        if self._fate.lasts(Fault.DISK_FULL):
             return Room(free_bytes=0, free_files=5000)
         return Room(free_bytes=self._disk.free_bytes, free_files=5000)
 
@@ -91,7 +91,7 @@ class SimSpool:
         self._fate.note(f"spool gave up {clip_id[:8]}")
 
     def _sicken(self, clip_id: ClipId) -> None:
-        if self._fate.strikes(Fault.SPOOL_SICK, clip_id[:8]):
+        if self._fate.lasts(Fault.SPOOL_SICK, clip_id[:8]):
             raise TransientError(Reason.DISK, f"spool: {clip_id}: Input/output error")
 
     async def write(self, clip_id: ClipId, data: bytes) -> None:

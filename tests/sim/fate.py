@@ -113,6 +113,9 @@ RATES: Mapping[Fault, float] = {
 }
 """How often each strikes, for each time that it could."""
 
+LASTS_S = (0.0, 0.0, 0.0, 5.0, 30.0, 300.0)
+"""How long a fault may go on: most are over at once, some outlive a docking."""
+
 KINDS_AT_ONCE = (0, 3, 6, 12, 20)
 """How many kinds of faults a run may have: few at a time reach deeper than all at once."""
 
@@ -127,6 +130,7 @@ class Fate:
         self.injected: Counter[Fault] = Counter()
         self.lines: list[str] = []
         self.calm = False
+        self._until_s: dict[tuple[Fault, str], float] = {}
         self._hash = sha256()
 
     def strikes(self, fault: Fault, where: str = "") -> bool:
@@ -134,6 +138,21 @@ class Fate:
         if self.calm or fault not in self.possible or self.random.random() >= RATES[fault]:
             return False
         self.struck(fault, where)
+        return True
+
+    def lasts(self, fault: Fault, where: str = "", *, of: str = "") -> bool:
+        """Say whether a fault holds here and now: once it strikes, it may go on striking for a while.
+
+        `of` is what is struck, where there are several of it.
+        """
+        if self.calm:
+            return False
+        now_s = asyncio.get_running_loop().time()
+        if now_s < self._until_s.get((fault, of), 0.0):
+            return True
+        if not self.strikes(fault, where):
+            return False
+        self._until_s[fault, of] = now_s + self.random.choice(LASTS_S)
         return True
 
     def struck(self, fault: Fault, where: str = "") -> None:

@@ -32,7 +32,7 @@ class SimWire:
         """Perform one request, or fail to."""
         fate, what = self._fate, f"{request.method} {request.url}"
         await self._power.step(what, least_s=0.005, most_s=0.1)
-        if fate.strikes(Fault.BLACK_HOLE, what):
+        if fate.lasts(Fault.BLACK_HOLE, what):
             await self._power.step(what, most_s=DEADLINE_S)
             raise TransientError(Reason.NETWORK, f"{what}: no answer within {DEADLINE_S} s")
         answer = self._instead(request)
@@ -61,17 +61,17 @@ class SimWire:
         """What somebody else answers, or the store before it acts."""
         fate, what = self._fate, request.method
         retry = {"retry-after": str(fate.random.choice((1, 20, 120)))}
-        if fate.strikes(Fault.PAGE, what):
+        if fate.lasts(Fault.PAGE, what):
             return Response(status=200, headers={"content-type": "text/html"}, body=b"<html>Sign in</html>")
         if fate.strikes(Fault.REDIRECT, what):
             return Response(status=302, headers={"location": "https://elsewhere.example/"})
-        if fate.strikes(Fault.AUTH, what):
+        if fate.lasts(Fault.AUTH, what):
             return Response(status=fate.random.choice((401, 403)), headers=TUS)
-        if fate.strikes(Fault.BUSY, what):
+        if fate.lasts(Fault.BUSY, what):
             return Response(status=fate.random.choice((429, 500, 502, 503, 507)), headers=TUS | retry)
         if request.method == "POST":
             return Response(status=400, headers=TUS, body=b"no") if fate.strikes(Fault.REFUSED, what) else None
-        if fate.strikes(Fault.LOCKED, what):
+        if fate.lasts(Fault.LOCKED, what, of=request.url):
             return Response(status=423, headers=TUS)
         if request.method == "PATCH" and fate.strikes(Fault.CONFLICT, what):
             return Response(status=fate.random.choice((409, 460)), headers=TUS)

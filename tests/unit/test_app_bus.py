@@ -29,6 +29,19 @@ def test_a_clip_put_off_on_a_stay_that_ended_does_not_make_the_bus_spin() -> Non
     play(scene)
 
 
+def test_a_disk_that_was_full_does_not_make_a_bus_without_cameras_spin() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", {f"{number}.MP4": b"x" * 100 for number in range(8)})
+        world.plan(Fault.DISK_FULL)
+        world.dock(camera, 1)
+        await world.until(lambda: world.planned.injected[Fault.DISK_FULL] >= 3)
+        world.pull(camera)
+        await asyncio.sleep(60)  # the simulated loop fails on a spin
+        assert world.running.station.offloaded
+
+    play(scene)
+
+
 def test_what_was_put_off_for_ever_in_one_stay_is_tried_again_in_the_next() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", CLIP)
