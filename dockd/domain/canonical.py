@@ -11,13 +11,16 @@ from hashlib import sha256
 
 Scalar = str | int | None
 
+# Made once: every custody entry and receipt is written by it, and making one costs as much as using it.
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
 
 def canonical_json(value: Mapping[str, Scalar | Mapping[str, Scalar]]) -> bytes:
     """Sorted keys, no spaces, ASCII only: the one form whose hash we take.
 
     Source: the ASCII subset of RFC 8785, without floats, which no record of ours holds.
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+    return _ENCODER.encode(value).encode("ascii")
 
 
 def b64url(data: bytes) -> str:
