@@ -75,8 +75,8 @@ class BayKeeper:
         self._told = 0
         self._dirty = Bell()
         self._counting = False
-        self._staying: asyncio.Task[None] | None = None
-        self._docking: DockingId | None = None
+        # The open docking and its stay: one, or none where no camera is.
+        self._open: dict[DockingId, asyncio.Task[None]] = {}
 
     @property
     def bay(self) -> Bay:
@@ -129,8 +129,8 @@ class BayKeeper:
         if mine is None or (mine.serial, mine.volume) != (twin.serial, twin.volume):
             return
         self._take(Broke(reason=reason, detail=detail))
-        if self._docking is not None:
-            await self._bus.leave(self._docking)
+        for docking in tuple(self._open):
+            await self._bus.leave(docking)
 
     # --- the loop ---
 
@@ -152,9 +152,9 @@ class BayKeeper:
                 case BeginStay(camera=camera, source=source):
                     attached = Attached(bay=self._bay.number, camera=camera, source=source)
                     # Not in the stay's own task: a docking that is begun is always ended, however short it is.
-                    docking = self._docking = await self._ledger.dock(attached)
+                    docking = await self._ledger.dock(attached)
                     stay = self._stay(attached, docking)
-                    self._staying = group.create_task(stay, name=f"bay {self._bay.number} stay")
+                    self._open[docking] = group.create_task(stay, name=f"bay {self._bay.number} stay")
 
     async def _stay(self, attached: Attached, docking: DockingId) -> None:
         """Open, list, put on record, and leave the rest to the bus until the camera is gone."""
@@ -180,7 +180,9 @@ class BayKeeper:
 
     async def _list(self, attached: Attached, docking: DockingId, closing: AsyncExitStack) -> Stay | None:
         """Open the card and list it, with a few tries against a bus that still settles; None where it broke."""
-        for attempt in range(1, OPENINGS + 1):
+        attempt = 0
+        while True:
+            attempt += 1
             try:
                 card = await self._cards.open(attached)
                 closing.push_async_callback(card.close)
@@ -197,18 +199,15 @@ class BayKeeper:
                 await self._clock.sleep(OPENING_WAIT_S)
             else:
                 return stay
-        return None
 
     async def _end(self, *, listed: bool) -> None:
         """Stop all work on the card before anything else happens in this bay, and put the end on record."""
-        if self._staying is not None:
-            self._staying.cancel()
-            await asyncio.wait({self._staying})
-            self._staying = None
-        if self._docking is not None:
-            left_files = work_of(await self._ledger.tally(self._docking)).left_files
-            await self._ledger.undock(self._docking, early=not listed or left_files > 0, left_files=left_files)
-            self._docking = None
+        for docking, stay in tuple(self._open.items()):
+            stay.cancel()
+            await asyncio.wait({stay})
+            left_files = work_of(await self._ledger.tally(docking)).left_files
+            await self._ledger.undock(docking, early=not listed or left_files > 0, left_files=left_files)
+            del self._open[docking]
 
     async def _keep_counts(self) -> None:
         while True:

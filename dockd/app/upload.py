@@ -12,7 +12,7 @@ from dockd.app.policy import Policy
 from dockd.app.ports import Keys, Ledger, Spool, Wire
 from dockd.domain.clip import Change, Move
 from dockd.domain.metadata import metadata_header, metadata_of, metadata_sha256
-from dockd.domain.model import Assurance, Clip, ClipId, ClipState, Sha256
+from dockd.domain.model import Assurance, Clip, ClipState, Sha256
 from dockd.domain.receipt import Expected, ReceiptError, check_claims
 from dockd.errors import InvariantError, Reason, TransientError
 from dockd.tus.headers import CUSTODY_LEAF, HeaderError, parse_metadata
@@ -60,7 +60,15 @@ class Bringing:
         policy: Policy,
         progress: Callable[[int], None],
     ) -> None:
-        """Take a copied clip; `progress` is told the bytes the store has been sent."""
+        """Take a copied clip; `progress` is told the bytes the store has been sent.
+
+        Raises:
+            InvariantError: it was never copied.
+
+        """
+        if clip.clip_id is None or clip.sha256 is None:
+            raise InvariantError(f"clip {clip.key}: to be uploaded in state {clip.state}, expected a copied clip")
+        self._clip_id, self._sha256 = clip.clip_id, clip.sha256
         self._clip = clip
         self._ledger = ledger
         self._spool = spool
@@ -119,7 +127,7 @@ class Bringing:
         return self._upload
 
     async def _send(self, upload: Upload, request: Request) -> None:
-        source = self._spool.path(self._copied_id()) if request.body is not None else None
+        source = self._spool.path(self._clip_id) if request.body is not None else None
         try:
             response = await self._wire.exchange(request, source=source, progress=self._progress)
         except TransientError as error:
@@ -166,14 +174,11 @@ class Bringing:
 
     async def _receipted(self, compact: str, stored_metadata: str | None) -> Outcome:
         """Check a receipt in full, and only then write it down: from here on the evidence is safe (I1)."""
-        clip = self._clip
-        if clip.sha256 is None:
-            raise InvariantError(f"clip {clip.key}: a receipt came for a clip that was never copied")
         expected = Expected(
-            clip_id=self._copied_id(),
+            clip_id=self._clip_id,
             station=self._policy.station,
-            length_bytes=clip.length_bytes,
-            sha256=clip.sha256,
+            length_bytes=self._clip.length_bytes,
+            sha256=self._sha256,
             metadata=self._declarations(stored_metadata),
         )
         try:
@@ -212,11 +217,11 @@ class Bringing:
             return Outcome(
                 ending=Ending.FAILED, reason=error.reason, detail=str(error), retry_after_s=error.retry_after_s
             )
-        if (sha256, length_bytes) != (self._clip.sha256, self._clip.length_bytes):
+        if (sha256, length_bytes) != (self._sha256, self._clip.length_bytes):
             if not await self._spool_holds():
                 return await self._spool_lost("read back otherwise than it was copied, and so is the copy here")
             detail = f"read back {length_bytes} bytes with sha256 {sha256}, expected {self._clip.length_bytes} bytes"
-            return await self._hold(Reason.HASH, f"{detail} with {self._clip.sha256}")
+            return await self._hold(Reason.HASH, f"{detail} with {self._sha256}")
         await self._move(Move.READ_BACK, Change(assurance=Assurance.READBACK))
         return FINISHED
 
@@ -225,7 +230,7 @@ class Bringing:
             await self._move(Move.SENT, Change(assurance=Assurance.ACCEPTED))
 
     async def _spool_holds(self) -> bool:
-        return await self._spool.digest(self._copied_id()) == (self._clip.sha256, self._clip.length_bytes)
+        return await self._spool.digest(self._clip_id) == (self._sha256, self._clip.length_bytes)
 
     async def _spool_lost(self, detail: str) -> Outcome:
         await self._move(Move.SPOOL_LOST, Change(facts={"why": detail}))
@@ -237,8 +242,3 @@ class Bringing:
 
     async def _move(self, move: Move, change: Change) -> None:
         self._clip = await self._ledger.move(self._clip.key, move, change, actor="upload")
-
-    def _copied_id(self) -> ClipId:
-        if self._clip.clip_id is None:
-            raise InvariantError(f"clip {self._clip.key}: uploaded in state {self._clip.state}, expected a copy")
-        return self._clip.clip_id
