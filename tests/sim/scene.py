@@ -38,6 +38,10 @@ class Planned(Fate):
         self.struck(fault, where)
         return True
 
+    def lasts(self, fault: Fault, where: str = "", *, of: str = "") -> bool:
+        """Last no longer than planned."""
+        return self.strikes(fault, f"{of} {where}")
+
 
 class Scene(World):
     """A world under a test's control."""
@@ -90,6 +94,11 @@ class Scene(World):
         """Let time pass until nothing is left to do."""
         await asyncio.sleep(0.5)
         await self.until(lambda: self.running.station.offloaded and self.running.station.uploaded, within_s=within_s)
+
+    async def rest_of_bus(self, name: str) -> None:
+        """Let time pass until a bus has nothing left to do."""
+        await asyncio.sleep(0.5)
+        await self.until(lambda: self.running.station._buses[name].resting)
 
     async def bay(self, number: int) -> BayView:
         """Look at a bay."""

@@ -1,14 +1,16 @@
 """One bus: what it does next, and what every failure on it means."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from dockd.app.ports import Copied
 from dockd.domain.clip import Change, Move
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import ClipKey
-from dockd.errors import Reason
-from tests.sim.cameras import SimFile
+from dockd.domain.model import ClipKey, ListedFile, Sha256
+from dockd.errors import InvariantError, Reason, TransientError
+from tests.sim.cameras import SimCard, SimFile
 from tests.sim.fate import Fault
 from tests.sim.scene import Scene, play, policy
 
@@ -150,5 +152,102 @@ def test_a_clip_that_is_held_already_when_its_copy_fails_does_not_end_the_statio
         await world.running.ledger.move(ClipKey(world.clips("A.MP4")[0].key), Move.HELD, change, actor="offload")
         await world.rest()
         assert [row.state for row in world.auditor.rows()] == ["held", "erased"]
+
+    play(scene)
+
+
+def test_trouble_that_passes_is_tried_again_a_second_later(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = SimCard.copy
+    tries: list[float] = []
+
+    async def weak(card: SimCard, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        tries.append(card._camera.stay)
+        if len(tries) < 5:
+            raise TransientError(Reason.POWER, "undervoltage: copying pauses")
+        return await copy(card, file, progress=progress)
+
+    monkeypatch.setattr(SimCard, "copy", weak)
+
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.until(lambda: tries)
+        clip = await world.running.ledger.clip(ClipKey(1))
+        await asyncio.sleep(0.1)
+        clip = await world.running.ledger.clip(ClipKey(1))
+        assert clip.reason is Reason.POWER
+        await world.rest()
+        assert world.clips("A.MP4")[0].state == "erased"
+        assert len(tries) == 5
+
+    play(scene)
+
+
+@pytest.mark.promise("I5")
+def test_a_spool_that_reads_back_otherwise_three_times_holds_the_clip() -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.SPOOL_MISREAD)
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.rest()
+        clip = await world.running.ledger.clip(ClipKey(1))
+        assert (clip.state, clip.reason) == ("held", Reason.HASH)
+        assert world.planned.injected[Fault.SPOOL_MISREAD] == 3
+        assert (await world.bay(1)).lamp is Lamp.LEAVE
+
+    play(scene)
+
+
+@pytest.mark.promise("I7")
+def test_a_listing_that_fails_when_a_file_grew_breaks_the_camera_and_erases_nothing() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", TWO)
+        camera.files[b"A.MP4"].grows = 1
+        world.dock(camera, 1)
+        await world.until(lambda: world.planned.injected[Fault.GROWING])
+        world.plan(Fault.LISTING_ERROR)
+        world.plan(Fault.BLACK_HOLE)
+        await asyncio.sleep(20)
+        bay = await world.bay(1)
+        assert (bay.lamp, bay.reason) == (Lamp.LEAVE, Reason.LISTING)
+        world.plan(Fault.BLACK_HOLE, 0)
+        await world.rest()
+        assert len(camera.files) == 2
+
+    play(scene)
+
+
+def test_a_clip_that_was_moved_under_the_bus_is_looked_at_anew() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", TWO)
+        world.plan(Fault.BLACK_HOLE)
+        world.dock(camera, 1)
+        await world.until(lambda: world.running.station._buses["a"].underway)
+        # A person holds the clip while it is being copied.
+        key = ClipKey(1)
+        await world.running.ledger.move(key, Move.HELD, Change(reason=Reason.REFUSED), actor="user:IT")
+        await world.rest_of_bus("a")
+        assert [row.state for row in world.auditor.rows()] == ["held", "copied"]
+
+    play(scene)
+
+
+@pytest.mark.promise("I8")
+def test_a_copier_that_kept_something_else_than_was_asked_for_stops_the_station(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    copy = SimCard.copy
+
+    async def lying(card: SimCard, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        copied = await copy(card, file, progress=progress)
+        return Copied(clip_id=copied.clip_id, sha256=Sha256("0" * 64), length_bytes=copied.length_bytes)
+
+    monkeypatch.setattr(SimCard, "copy", lying)
+
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        await asyncio.wait({world.running.task}, timeout=10)
+        with pytest.raises(ExceptionGroup) as caught:
+            world.running.task.result()
+        assert caught.group_contains(InvariantError, match="clip 1: the copier kept 900 bytes as")
+        world.run = None
 
     play(scene)

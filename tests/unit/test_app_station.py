@@ -7,8 +7,10 @@ from typing import TypeVar
 
 import pytest
 
+from dockd.app.ports import Empty
 from dockd.domain.lamps import Lamp
-from dockd.errors import Reason
+from dockd.domain.model import BayId
+from dockd.errors import InvariantError, Reason
 from tests.sim.cameras import SimFile
 from tests.sim.fate import Fault
 from tests.sim.scene import Scene, play, policy
@@ -253,3 +255,137 @@ def test_a_receipted_copy_is_kept_for_its_grace() -> None:
         assert not world.disk.seen
 
     play(scene, policy=policy(grace_s=600.0))
+
+
+def test_an_event_of_a_bay_that_does_not_exist_stops_the_station() -> None:
+    async def scene(world: Scene) -> None:
+        world.running.feed.queue.put_nowait(Empty(bay=BayId(9)))
+        await asyncio.wait({world.running.task}, timeout=10)
+        with pytest.raises(ExceptionGroup) as caught:
+            world.running.task.result()
+        assert caught.group_contains(InvariantError, match="bay 9: an event came for it")
+        world.run = None
+
+    play(scene)
+
+
+def test_undocking_all_ends_every_stay_on_record() -> None:
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.until(lambda: world.clips("A.MP4"))
+        assert world.running.station.docking(BayId(1)) == 1
+        assert world.running.station.docking(BayId(2)) is None
+        await world.running.station.undock_all()
+        assert world.running.station.docking(BayId(1)) is None
+        (open_dockings,) = world.books.connection.execute(
+            "SELECT count(*) FROM dockings WHERE ended_utc IS NULL"
+        ).fetchone()
+        assert open_dockings == 0
+
+    play(scene)
+
+
+def test_late_news_of_a_stay_that_is_over_is_not_for_the_camera_that_came_after() -> None:
+    async def scene(world: Scene) -> None:
+        first, second = world.camera("first", CLIP), world.camera("second", {"B.MP4": b"b" * 100})
+        world.dock(first, 1)
+        await world.rest()
+        keeper = world.running.station._keepers[BayId(1)]
+        old = keeper.bay.docking
+        assert old is not None
+        world.pull(first)
+        await asyncio.sleep(1)
+        world.dock(second, 1)
+        await world.rest()
+        before = keeper.bay
+        keeper.touched(old)
+        keeper.erasing(old, opened=True)
+        keeper.broke(old, Reason.USB, "gone")
+        assert keeper.bay == before
+        assert keeper.quiet
+
+    play(scene)
+
+
+def test_a_twin_whose_docking_is_still_being_written_is_parted_all_the_same() -> None:
+    async def scene(world: Scene) -> None:
+        ledger = world.running.ledger
+        dock = ledger.dock
+        first, second = world.camera("cam", CLIP), world.camera("twin", CLIP, serial="cam")
+        world.dock(first, 1)
+        await world.rest()
+        ledger.dock = late(dock, seconds=3)  # type: ignore[method-assign, assignment]
+        world.rack.rename(first)
+        await asyncio.sleep(0.5)
+        ledger.dock = dock  # type: ignore[method-assign]
+        world.dock(second, 2)
+        await asyncio.sleep(10)
+        assert [(await world.bay(number)).reason for number in (1, 2)] == [Reason.DUPLICATE_CAMERA] * 2
+
+    play(scene)
+
+
+def test_a_camera_that_becomes_a_twin_while_its_card_is_listed_is_not_worked_on() -> None:
+    async def scene(world: Scene) -> None:
+        first, second = world.camera("cam", CLIP), world.camera("twin", CLIP, serial="cam")
+        world.plan(Fault.OPEN_FAILS, 1)
+        world.dock(first, 1)
+        await asyncio.sleep(1)
+        world.dock(second, 2)
+        await asyncio.sleep(30)
+        assert [(await world.bay(number)).reason for number in (1, 2)] == [Reason.DUPLICATE_CAMERA] * 2
+        assert not world.disk.seen
+
+    play(scene)
+
+
+@pytest.mark.parametrize("fault", [Fault.OPEN_FAILS, Fault.HANG], ids=lambda fault: fault.value)
+def test_a_card_that_opens_at_the_third_try_is_worked_on_and_one_that_does_not_is_broken(fault: Fault) -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", CLIP)
+        world.plan(fault, 2)
+        world.dock(camera, 1)
+        await asyncio.sleep(100)
+        await world.rest()
+        assert not camera.files
+        world.pull(camera)
+        await asyncio.sleep(1)
+        world.plan(fault, 3)
+        world.dock(camera, 1)
+        await asyncio.sleep(100)
+        assert ((await world.bay(1)).phase, (await world.bay(1)).reason) == ("fault", Reason.USB)
+
+    play(scene)
+
+
+@pytest.mark.promise("I7")
+def test_a_card_that_cannot_be_listed_is_left_alone_and_says_so() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", CLIP)
+        world.plan(Fault.DUPLICATE_NAME, 1)
+        world.dock(camera, 1)
+        await asyncio.sleep(5)
+        bay = await world.bay(1)
+        assert (bay.lamp, bay.reason, bay.minutes) == (Lamp.LEAVE, Reason.DUPLICATE_NAME, None)
+        assert not world.auditor.rows()
+
+    play(scene)
+
+
+def test_the_view_says_minutes_and_what_is_under_way() -> None:
+    async def scene(world: Scene) -> None:
+        world.disk.capacity_bytes = 10**6
+        files = {f"{number:02}.MP4": bytes([number]) * 4000 for number in range(40)}
+        world.dock(world.camera("cam", files), 1)
+        await asyncio.sleep(5)
+        bay = await world.bay(1)
+        assert bay.minutes is not None
+        assert bay.minutes >= 1
+        assert bay.underway is not None
+        assert bay.underway.kind == "copy"
+        assert (await world.bay(2)).minutes is None
+        view = await world.running.station.view()
+        assert view.station == "station-1"
+        assert view.backlog.files
+
+    play(scene)
