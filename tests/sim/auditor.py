@@ -143,6 +143,12 @@ class Auditor:
         """Every clip."""
         return self._select("1 = 1 ORDER BY c.key", ())
 
+    def rows_of(self, camera: SimCamera) -> list[Row]:
+        """Every clip of a camera's serial and volume."""
+        return self._select(
+            "f.serial = ? AND f.volume = ? ORDER BY c.key", (camera.identity.serial, camera.identity.volume)
+        )
+
     # --- custody (I11) ---
 
     def _link(self, seq: int, prev: str, digest: str, body: bytes) -> None:
