@@ -251,3 +251,32 @@ def test_a_copier_that_kept_something_else_than_was_asked_for_stops_the_station(
         world.run = None
 
     play(scene)
+
+
+def test_late_news_of_a_copy_that_is_over_is_of_no_job(monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = SimCard.copy
+    heard: list[Callable[[int], None]] = []
+
+    async def listened(card: SimCard, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        heard.append(progress)
+        return await copy(card, file, progress=progress)
+
+    monkeypatch.setattr(SimCard, "copy", listened)
+
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.rest()
+        heard[0](5)
+        assert (await world.bay(1)).underway is None
+
+    play(scene)
+
+
+def test_a_copy_that_took_no_time_says_nothing_of_the_bus(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(world: Scene) -> None:
+        monkeypatch.setattr(world.clock, "monotonic_s", lambda: 5.0)
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.until(lambda: world.clips("A.MP4") and world.clips("A.MP4")[0].sha256)
+        assert world.running.station._buses["a"].rate_bytes_s == 0.0
+
+    play(scene)

@@ -389,3 +389,23 @@ def test_the_view_says_minutes_and_what_is_under_way() -> None:
         assert view.backlog.files
 
     play(scene)
+
+
+def test_a_twin_of_a_camera_that_its_bay_has_not_taken_yet_is_found_by_that_bay() -> None:
+    async def scene(world: Scene) -> None:
+        other = world.camera("other", {"B.MP4": b"b" * 10})
+        world.dock(other, 1)
+        await world.rest()
+        ledger = world.running.ledger
+        ledger.undock = late(ledger.undock, seconds=3)  # type: ignore[method-assign, assignment]
+        world.pull(other)
+        world.dock(world.camera("cam", CLIP), 1)
+        world.dock(world.camera("twin", CLIP, serial="cam"), 2)
+        await asyncio.sleep(1)
+        assert (await world.bay(1)).phase == "empty"
+        assert (await world.bay(2)).reason is Reason.DUPLICATE_CAMERA
+        await asyncio.sleep(10)
+        assert (await world.bay(1)).reason is Reason.DUPLICATE_CAMERA
+        assert not world.clips("A.MP4")
+
+    play(scene)

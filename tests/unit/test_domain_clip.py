@@ -195,3 +195,12 @@ def test_a_change_sets_what_it_names_and_leaves_the_rest() -> None:
         assert getattr(changed, name) == getattr(change, name)
     for name in ("key", "camera", "path", "kind", "recording_id", "spooled", "state"):
         assert getattr(changed, name) == getattr(CLIP, name)
+
+
+@pytest.mark.promise("I3")
+def test_a_reading_of_a_stay_that_is_over_is_refused() -> None:
+    with pytest.raises(InvariantError, match=r"clip 7: was read in docking 2, and was listed in docking 3 since: move"):
+        advance(CLIP, Move.CONFIRMED, Change(verified_in=DockingId(2)))
+    assert advance(CLIP, Move.CONFIRMED, Change(verified_in=DockingId(3))).verified_in == 3
+    both = Change(docking=DockingId(4), verified_in=DockingId(4))
+    assert advance(CLIP, Move.REDOCKED, both).verified_in == 4
