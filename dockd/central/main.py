@@ -5,6 +5,7 @@ knows every part.
 """
 
 import asyncio
+import errno
 import logging
 import signal
 import socket
@@ -38,7 +39,7 @@ from dockd.central.slots import Slots
 from dockd.central.store import Store
 from dockd.central.threads import Threads
 from dockd.central.uploading import FILES, Uploading
-from dockd.errors import ConfigError, InvariantError, StartRefusedError
+from dockd.errors import ConfigError, InvariantError, StartRefusedError, TransientError
 
 __all__ = ["CentralOptions", "Serving", "add_arguments", "options_from", "run", "serve"]
 
@@ -48,6 +49,7 @@ _EX_UNAVAILABLE = 69
 _EX_TEMPFAIL = 75
 _EX_NOPERM = 77
 _EX_CONFIG = 78
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT})
 _SHUTDOWN_S = 2.0
 _WAITING = 1024
 _READ_BYTES = 128 * 1024
@@ -86,14 +88,14 @@ def run(options: CentralOptions) -> int:
             return _EX_OK
         check(options)
         asyncio.run(_serve_until_signalled(options))
-    except InUseError as error:
+    except (InUseError, TransientError) as error:
         return _say(error, _EX_TEMPFAIL)
     except (ConfigError, StartRefusedError) as error:
         return _say(error, _EX_CONFIG)
     except PermissionError as error:
         return _say(error, _EX_NOPERM)
     except OSError as error:
-        return _say(error, _EX_UNAVAILABLE)
+        return _say(error, _EX_TEMPFAIL if error.errno in _NO_ROOM else _EX_UNAVAILABLE)
     return _EX_OK
 
 
@@ -106,6 +108,7 @@ async def serve(
     Raises:
         ConfigError: the options are wrong, or would expose evidence.
         StartRefusedError: the folder is in use, damaged, or newer.
+        TransientError: DISK_FULL or DISK, the index cannot be opened now.
         OSError: the address cannot be listened on, or the folder not be written.
 
     """

@@ -2,6 +2,7 @@
 
 import asyncio
 import sqlite3
+import subprocess
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ import aiohttp
 import pytest
 
 from dockd.central.declaration import declare
-from tests.central_parts import Sample, Tus, claims_of, running
+from tests.central_parts import READY_WITHIN_S, Sample, Tus, claims_of, command, running
 
 SAMPLE = Sample(data=b"0123456789" * 1000)
 HALF = 5000
@@ -81,6 +82,16 @@ async def receipt_in_the_end(folder: Path) -> None:
     assert body == SAMPLE.data
     assert page.text.count('"seq"') == 1
     assert list((folder / "uploads").iterdir()) == []
+
+
+async def discarded_at_the_next_start(folder: Path, location: str) -> None:
+    """Start without faults, and see the bad bytes go and the good ones be taken."""
+    async with running(folder) as store:
+        async with Tus(store.url) as tus, asyncio.timeout(READY_WITHIN_S):
+            while (await tus.head(location)).status != 404:
+                pass
+        assert await asyncio.to_thread(store.stop) == 0
+    await receipt_in_the_end(folder)
 
 
 def shown_in(folder: Path) -> str:
@@ -172,6 +183,59 @@ async def test_an_index_that_cannot_be_synced_gives_no_receipt_and_the_upload_wa
     assert (answered.head_status, answered.head_offset) == (200, len(SAMPLE.data))
     assert (folder / OBJECT).exists()
     await receipt_in_the_end(folder)
+
+
+@pytest.mark.promise("I9")
+async def test_after_a_sync_of_the_index_that_failed_once_the_store_goes_on_with_a_new_connection(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    async with running(folder, under=strace(folder, path=WAL, calls="fdatasync", fault="error=EIO:when=1")) as store:
+        async with Tus(store.url) as tus:
+            answer = await tus.patch(location, SAMPLE.data[HALF:], offset=HALF)
+            assert (answer.status, "Clip-Receipt" in answer.headers) == (503, False)
+            async with asyncio.timeout(READY_WITHIN_S):
+                while "Clip-Receipt" not in (await tus.create(SAMPLE)).headers:
+                    pass  # a declaration waits for the receipt itself
+        assert await asyncio.to_thread(store.stop) == 0
+    await receipt_in_the_end(folder)
+
+
+async def test_a_discard_that_the_disk_refuses_leaves_the_store_up(tmp_path: Path) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    (folder / PARTIAL).write_bytes(b"x" * HALF)
+    answered = await rest_sent(folder, location, under=strace(folder, path=PARTIAL, calls="unlink", fault="error=EIO"))
+    assert (answered.status, answered.has_receipt, answered.head_status) == (503, False, 200)
+    await discarded_at_the_next_start(folder, location)
+
+
+async def test_a_discard_that_the_index_refuses_leaves_the_store_up(tmp_path: Path) -> None:
+    folder = tmp_path / "central"
+    location = await half_sent(folder)
+    (folder / PARTIAL).write_bytes(b"x" * HALF)
+    answered = await rest_sent(folder, location, under=strace(folder, path=WAL, calls="fdatasync", fault="error=EIO"))
+    assert (answered.status, answered.has_receipt, answered.head_status) == (503, False, 200)
+    await receipt_in_the_end(folder)
+
+
+@pytest.mark.parametrize("calls", ["openat", "pwrite64"])
+def test_a_full_disk_at_the_start_is_said_to_be_one_and_to_come_back_later(tmp_path: Path, calls: str) -> None:
+    folder = tmp_path / "central"
+    under = strace(folder, path="index.sqlite3", calls=calls, fault="error=ENOSPC")
+    started = subprocess.run(
+        (*under, *command(folder, "--listen", "127.0.0.1:0")),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=READY_WITHIN_S,
+    )
+    assert (started.returncode, started.stdout) == (75, "")
+    assert str(folder / "index.sqlite3") in started.stderr
+    assert "full" in started.stderr or "No space left" in started.stderr
+    assert "damaged" not in started.stderr
+    assert "Traceback" not in started.stderr
 
 
 @pytest.mark.promise("I8")
