@@ -114,9 +114,7 @@ class SimCard:
     async def listing(self) -> Listing:
         """List every file, or fail."""
         await self._step("listing")
-        if self._fate.lasts(Fault.HANG, "listing", of=self._camera.name):
-            await self._step("listing hangs", most_s=HANG_S)
-            raise TransientError(Reason.USB, f"{self._camera.name}: no answer within {HANG_S} s")
+        await self._may_hang("listing")
         if self._fate.strikes(Fault.LISTING_ERROR, self._camera.name):
             raise ListingError(Reason.LISTING, f"{self._camera.name}: the listing ends in EIO")
         files = [
@@ -168,6 +166,7 @@ class SimCard:
         if self._fate.strikes(Fault.PULL_IN_ERASE, f"{camera.name} before the unlink"):
             self._cards.pull(camera)
         self._here()
+        await self._may_hang(f"unlink {path!r}")
         if path in camera.files:
             self._cards.witness.unlinking(camera, path)
             camera.limbo[path] = camera.files.pop(path)
@@ -175,6 +174,7 @@ class SimCard:
         if self._fate.strikes(Fault.PULL_IN_ERASE, f"{camera.name} after the unlink"):
             self._cards.pull(camera)
         await self._step("erase, sync")
+        await self._may_hang(f"sync after {path!r}")
         if not self._fate.strikes(Fault.COMES_BACK, f"{camera.name} does not flush"):
             camera.limbo.pop(path, None)
 
@@ -188,9 +188,7 @@ class SimCard:
         source = self._camera.files.get(file.path)
         if source is None:
             raise PermanentError(Reason.MISSING, f"{file.path!r} is not on the card")
-        if self._fate.lasts(Fault.HANG, f"{self._camera.name} {file.path!r}", of=self._camera.name):
-            await self._step("hangs", most_s=HANG_S)
-            raise TransientError(Reason.USB, f"{file.path!r}: no answer within {HANG_S} s")
+        await self._may_hang(f"{file.path!r}")
         if source.unreadable or self._fate.strikes(Fault.UNREADABLE, f"{self._camera.name} {file.path!r}"):
             raise PermanentError(Reason.UNREADABLE, f"{file.path!r}: Input/output error")
         return source
@@ -205,6 +203,11 @@ class SimCard:
             progress(min(len(data), done + CHUNK_BYTES))
         self._camera.read.setdefault((self._stay, file.path), []).append(Sha256(sha256_hex(data)))
         return data
+
+    async def _may_hang(self, what: str) -> None:
+        if self._fate.lasts(Fault.HANG, what, of=self._camera.name):
+            await self._step(f"{what} hangs", most_s=HANG_S)
+            raise TransientError(Reason.USB, f"{self._camera.name}: {what}: no answer within {HANG_S} s")
 
     async def _step(self, what: str, *, least_s: float = 0.001, most_s: float = 0.02) -> None:
         self._here()
