@@ -4,6 +4,7 @@ Owns the parser and the exit codes. Each command lives in its own module and is 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -14,6 +15,7 @@ from dockd.errors import (
     DockdError,
     InUseError,
     InvariantError,
+    OutputError,
     PermanentError,
     StartRefusedError,
     TransientError,
@@ -24,6 +26,7 @@ EX_FAILED = 1
 EX_UNAVAILABLE = 69
 EX_SOFTWARE = 70
 EX_OSERR = 71
+EX_IOERR = 74
 EX_TEMPFAIL = 75
 EX_NOPERM = 77
 EX_CONFIG = 78
@@ -32,13 +35,28 @@ CONFIG = Path("/etc/dockd/dockd.toml")
 
 EPILOG = (
     "exit codes: 0 done, 1 something unproven or wrong, 2 usage, 69 not available, 70 dockd contradicts itself,"
-    " 71 the system refused, 75 try again later, 77 not permitted, 78 wrong configuration or unfit state folder"
+    " 71 the system refused, 74 standard output takes no more, 75 try again later, 77 not permitted,"
+    " 78 wrong configuration or unfit state folder"
 )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; words about failures go to standard error."""
-    arguments = _parser(sys.argv[1:] if argv is None else argv)
+    code = _run(_parser(sys.argv[1:] if argv is None else argv))
+    if code == EX_IOERR:
+        _mute()  # said already
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()
+    except OSError as error:
+        _mute()
+        said = _explain([OutputError(f"standard output: {error.strerror}, expected room for what is to be said")])
+        return code or said
+    return code
+
+
+def _run(arguments: argparse.Namespace) -> int:
     try:
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
@@ -47,6 +65,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _explain([error])
     except ExceptionGroup as group:
         return _explain(list(_leaves(group)))
+
+
+def _mute() -> None:
+    """Let nothing be written at exit that could not be written before."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, sys.stdout.fileno())
+    os.close(silent)
 
 
 def _parser(argv: Sequence[str]) -> argparse.Namespace:
@@ -131,6 +156,8 @@ def _code(error: Exception) -> int:  # noqa: PLR0911 - one line an exit code
             return EX_CONFIG
         case InUseError() | TransientError():
             return EX_TEMPFAIL
+        case OutputError():
+            return EX_IOERR
         case PermanentError():
             return EX_FAILED
         case InvariantError():

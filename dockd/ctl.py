@@ -5,6 +5,7 @@ Owns the commands, their words and exit codes. Everything it says comes from the
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -12,17 +13,17 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from dockd.edges.control.client import DaemonDownError, ForbiddenError, ask, pages
 from dockd.edges.control.shape import Document
-from dockd.errors import ConfigError, DockdError, StartRefusedError
+from dockd.errors import ConfigError, DockdError, OutputError, StartRefusedError
 
 if TYPE_CHECKING:
     from dockd.edges.control.shape import Json
 
 EX_OK, EX_FAILED = 0, 1
-EX_NOINPUT, EX_UNAVAILABLE, EX_NOPERM, EX_CONFIG = 66, 69, 77, 78
+EX_NOINPUT, EX_UNAVAILABLE, EX_IOERR, EX_NOPERM, EX_CONFIG = 66, 69, 74, 77, 78
 SOCKET = Path("/run/dockd/control.sock")
 EPILOG = (
     "exit codes: 0 fine, 1 something is held, stuck or broken, 2 usage, 66 no such clip or folder,"
-    " 69 the daemon is down, 77 not permitted, 78 unfit state folder"
+    " 69 the daemon is down, 74 standard output takes no more, 77 not permitted, 78 unfit state folder"
 )
 
 
@@ -66,10 +67,10 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one line 
     """Run one command. Returns its exit code."""
     arguments = _parser().parse_args(argv)
     try:
-        return int(arguments.run(_desk(arguments), arguments))
+        code = int(arguments.run(_desk(arguments), arguments))
+        sys.stdout.flush()
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; nothing may be flushed into it at exit.
-        sys.stderr.close()
+        _mute()  # the reader of a pipe has seen enough
         return EX_OK
     except DaemonDownError as error:
         return _say(error, EX_UNAVAILABLE)
@@ -81,6 +82,10 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one line 
         return _say(error, EX_CONFIG)
     except DockdError as error:
         return _say(error, EX_FAILED)
+    except OSError as error:
+        _mute()
+        return _say(OutputError(f"{error.filename or 'standard output'}: {error.strerror}"), EX_IOERR)
+    return code
 
 
 def _desk(arguments: argparse.Namespace) -> Desk:
@@ -217,6 +222,13 @@ def _stream_json(name: str, rows: Iterator[Document]) -> None:
     for index, row in enumerate(rows):
         print(f"{',' if index else ''}\n  {json.dumps(row)}", end="")
     print("\n]}")
+
+
+def _mute() -> None:
+    """Let nothing be written at exit that could not be written before."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, sys.stdout.fileno())
+    os.close(silent)
 
 
 def _say(error: Exception, code: int) -> int:

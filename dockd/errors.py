@@ -9,6 +9,7 @@ DockdError
 │   └── StaleMoveError  a conditional move hit no row: somebody else moved the clip first
 ├── StartRefusedError   the state folder is not fit to be worked on (newer, broken, of another station)
 │   └── InUseError      another process works on it
+├── OutputError         what was to be said on standard output cannot be written there
 └── ConfigError         every wrong setting at once
 
 Only adapters classify; only `domain.schedule` decides when to try again.
@@ -93,6 +94,10 @@ class StartRefusedError(DockdError):
 
 class InUseError(StartRefusedError):
     """Another process has the state folder: stop that one, or come back later."""
+
+
+class OutputError(DockdError):
+    """Standard output takes no more words: the disk behind it is full, or it was closed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

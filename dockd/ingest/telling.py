@@ -4,6 +4,7 @@ Owns the words and the JSON. Decides nothing.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from dockd.app.uplink import UplinkView
 from dockd.app.view import StationView
 from dockd.domain.model import Clip, ClipState
+from dockd.errors import OutputError
 from dockd.screen import IngestProgress, show_bytes, show_name, show_text
 
 LINE_S = 1.0
@@ -138,5 +140,13 @@ def _clip_line(clip: Clip) -> str:
 
 
 def _line(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has seen enough, the card has not: go on without words, and let the exit code be the true one.
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, sys.stdout.fileno())
+        os.close(silent)
+    except OSError as error:
+        raise OutputError(f"standard output: {error.strerror}, expected room for what is to be said") from error
