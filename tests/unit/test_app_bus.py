@@ -280,3 +280,15 @@ def test_a_copy_that_took_no_time_says_nothing_of_the_bus(monkeypatch: pytest.Mo
         assert world.running.station._buses["a"].rate_bytes_s == 0.0
 
     play(scene)
+
+
+@pytest.mark.promise("I9")
+def test_a_copy_whose_sync_failed_is_made_again_from_the_camera() -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.FSYNC, 2)
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.rest()
+        assert world.clips("A.MP4")[0].state == "erased"
+        assert world.custody(1).count("copied") == 1
+
+    play(scene)

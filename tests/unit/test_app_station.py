@@ -409,3 +409,20 @@ def test_a_twin_of_a_camera_that_its_bay_has_not_taken_yet_is_found_by_that_bay(
         assert not world.clips("A.MP4")
 
     play(scene)
+
+
+def test_counts_of_a_stay_that_ended_while_they_were_read_are_not_shown() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", CLIP)
+        world.dock(camera, 1)
+        await world.until(lambda: world.clips("A.MP4"))
+        ledger = world.running.ledger
+        ledger.tally = late(ledger.tally, seconds=2)  # type: ignore[method-assign, assignment]
+        await world.until(lambda: world.running.station.docking(BayId(1)))
+        await asyncio.sleep(0.5)
+        world.pull(camera)
+        await asyncio.sleep(10)
+        bay = await world.bay(1)
+        assert (bay.phase, bay.work.files, bay.lamp) == ("empty", 0, Lamp.EMPTY)
+
+    play(scene)

@@ -221,3 +221,52 @@ def test_a_receipt_that_proves_nothing_holds_the_clip_and_erases_nothing(fault: 
         assert (await world.bay(1)).lamp == "leave"
 
     play(scene)
+
+
+def test_a_store_that_will_never_take_a_clip_holds_it_and_says_why() -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.REFUSED)
+        await _docked(world)
+        await world.rest()
+        clip = await world.running.ledger.clip(ClipKey(1))
+        assert (clip.state, clip.reason, clip.detail) == ("held", Reason.REFUSED, "POST answered 400: no")
+        assert world.rack.cameras["cam"].files
+
+    play(scene)
+
+
+@pytest.mark.promise("I17")
+def test_there_is_no_limit_on_tries_while_there_is_progress() -> None:
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", {"A.MP4": b"a" * 40_000}), 1)
+        await world.until(lambda: world.clips("A.MP4"))
+        world.plan(Fault.BROKEN_BODY, 9)
+        await world.until(lambda: _state(world) == "erased", within_s=120)
+        assert world.planned.injected[Fault.BROKEN_BODY] == 9
+        assert "held" not in world.custody(1)
+
+    play(scene)
+
+
+def test_progress_makes_the_waits_short_again() -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.BLACK_HOLE)
+        world.dock(world.camera("cam", {"A.MP4": b"a" * 9000}), 1)
+        await world.until(lambda: world.clips("A.MP4"))
+        await asyncio.sleep(600)
+        uplink = (await world.running.station.view()).uplink
+        assert uplink.failures > 5
+        assert uplink.failing_s > 500
+        world.plan(Fault.BLACK_HOLE, 0)
+        world.plan(Fault.BROKEN_BODY, 1)
+        await world.until(lambda: any(upload.data for upload in world.store.uploads.values()))
+        await world.until(lambda: " answered 200 " in world.fate.lines[-1], every_s=0.001)  # the HEAD that tells of it
+        world.plan(Fault.BUSY, 1)
+        await world.until(lambda: not world.planned.plan[Fault.BUSY])
+        await asyncio.sleep(0.3)
+        uplink = (await world.running.station.view()).uplink
+        assert (uplink.failures, uplink.reason) == (1, Reason.STORE)
+        await world.rest()
+        assert _state(world) == "erased"
+
+    play(scene)
