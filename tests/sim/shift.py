@@ -247,9 +247,12 @@ def _judge(world: World) -> None:
         done = row.state in wanted or row.state == "held"
         # What is left on a twin that stayed away is still on it.
         require(done or row.serial in away, f"I18: clip {row.key} {row.path!r} ends as {row.state}")
-        if row.state in PROVEN and not world.setup.policy.grace_s:
-            kept = [clip_id for clip_id in world.disk.seen if clip_id == row.clip_id]
-            require(not kept, f"I16: clip {row.key} is {row.state}, and its copy is still in the spool")
+    if not world.setup.policy.grace_s:
+        # A copy that an open clip shares stays, and one that was made of a twin just before it was pulled.
+        shared = {row.clip_id for row in world.auditor.rows() if row.state not in PROVEN or row.serial in away}
+        proven = {row.clip_id for row in world.auditor.rows() if row.state in PROVEN} - shared
+        kept = sorted(clip_id for clip_id in world.disk.seen if clip_id in proven)
+        require(not kept, f"I16: copies {kept} are still in the spool")
 
 
 def main() -> None:
