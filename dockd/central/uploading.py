@@ -80,6 +80,8 @@ class Uploading:
             headers.UPLOAD_LENGTH: str(status.upload.length_bytes),
             headers.UPLOAD_METADATA: status.upload.metadata,
             hdrs.CACHE_CONTROL: "no-store",
+            # Said although HEAD has no body: a client that cannot tell where an answer ends drops the connection.
+            hdrs.CONTENT_LENGTH: "0",
         }
         return web.Response(status=200, headers=told)
 
