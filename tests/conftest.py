@@ -18,9 +18,8 @@ import pytest_asyncio
 
 pytest_plugins = ["tests.foreign_store", "pytester"]
 
-LONGEST_BUSY_S = 1.0
-"""Processor time one callback may take: the watchdog, the lamps and every other bay wait for it. Measuring coverage
-costs it two to three times as much as in service."""
+LONGEST_BUSY_S = 0.5
+"""Processor time one callback may take: the watchdog, the lamps and every other bay wait for it."""
 
 LONGEST_BLOCKED_S = 2.0
 """Time one callback may sleep in the kernel: more than a loaded disk takes for a small write."""
