@@ -1,0 +1,94 @@
+"""`dockctl` from its arguments to its exit code.
+
+Owns the command line and what each error ends with. What a command does is its own module's.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from dockd.ctl import looking
+from dockd.ctl.desk import Daemon, Desk
+from dockd.ctl.exits import EPILOG, EX_CONFIG, EX_FAILED, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OK, EX_UNAVAILABLE
+from dockd.edges.control.client import DaemonDownError, ForbiddenError
+from dockd.errors import ConfigError, DockdError, OutputError, StartRefusedError
+
+SOCKET = Path("/run/dockd/control.sock")
+
+
+def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one line an exit code
+    """Run one command. Returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code = int(arguments.run(_desk(arguments), arguments))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _mute()  # the reader of a pipe has seen enough
+        return EX_OK
+    except DaemonDownError as error:
+        return _say(error, EX_UNAVAILABLE)
+    except (ForbiddenError, PermissionError) as error:
+        return _say(error, EX_NOPERM)
+    except FileNotFoundError as error:
+        return _say(error, EX_NOINPUT)
+    except (ConfigError, StartRefusedError) as error:
+        return _say(error, EX_CONFIG)
+    except DockdError as error:
+        return _say(error, EX_FAILED)
+    except OSError as error:
+        _mute()
+        return _say(OutputError(f"{error.filename or 'standard output'}: {error.strerror}"), EX_IOERR)
+    return code
+
+
+def _desk(arguments: argparse.Namespace) -> Desk:
+    if arguments.state is None:
+        return Daemon(arguments.socket)
+    from dockd.edges.control.offline import Folder  # noqa: PLC0415 - sqlite only where it is asked for
+
+    return Folder(arguments.state, key_texts=arguments.store_key)
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--json", action="store_true", help="print JSON")
+    common.add_argument("--socket", type=Path, default=SOCKET, metavar="FILE", help=f"the daemon's (default {SOCKET})")
+    common.add_argument("--state", type=Path, metavar="DIR", help="read a state folder instead of asking the daemon")
+    common.add_argument(
+        "--store-key",
+        action="append",
+        default=[],
+        metavar="KEY-OR-FILE",
+        help="with --state: check receipts under this key (default: the keys last pinned there)",
+    )
+    parser = argparse.ArgumentParser(prog="dockctl", description="Look into a docking station.", epilog=EPILOG)
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, summary: str, run: Callable[[Desk, argparse.Namespace], int]) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=summary, description=summary, epilog=EPILOG, parents=[common])
+        made.set_defaults(run=run)
+        return made
+
+    command("status", "The station on one screen; exit code 1 where something is stuck.", looking.status)
+    command("bays", "Every bay: lamp, camera, what is left.", looking.bays)
+    clips = command("clips", "Clips, with the reason of those that are stuck.", looking.clips)
+    clips.add_argument("--in", dest="in_state", metavar="STATE", help="only clips in this state (found, held, ...)")
+    clips.add_argument("--camera", metavar="SERIAL", help="only clips of this camera")
+    receipts = command("receipts", "Receipts; with a clip id, that clip's compact JWS.", looking.receipts)
+    receipts.add_argument("clip_id", nargs="?", metavar="CLIP_ID", help="64 hex digits: print its receipt as a JWS")
+    command("verify", "Check the whole custody chain and every receipt.", looking.verify)
+    return parser
+
+
+def _mute() -> None:
+    """Let nothing be written at exit that could not be written before."""
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, sys.stdout.fileno())
+    os.close(silent)
+
+
+def _say(error: Exception, code: int) -> int:
+    sys.stderr.write(f"dockctl: {error}\n")
+    return code

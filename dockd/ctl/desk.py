@@ -1,0 +1,47 @@
+"""Where dockctl's answers come from: the daemon behind its socket, or a state folder at rest.
+
+Owns what can be asked. Everything that comes back is a document of `edges.control`.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from dockd.edges.control.client import ask, pages
+from dockd.edges.control.shape import Document
+
+
+class Desk(Protocol):
+    """Where answers come from: the daemon, or a state folder at rest."""
+
+    def status(self) -> Document:
+        """Give the station on one screen."""
+        ...
+
+    def rows(self, question: str, **filters: str | None) -> Iterator[Document]:
+        """Give every row of `bays`, `clips` or `receipts`."""
+        ...
+
+    def verify(self) -> Document:
+        """Check the whole custody chain and every receipt."""
+        ...
+
+
+class Daemon:
+    """The daemon behind its socket."""
+
+    def __init__(self, socket: Path) -> None:
+        """Ask there."""
+        self._socket = socket
+
+    def status(self) -> Document:
+        """Ask for the status."""
+        return ask(self._socket, "status")
+
+    def rows(self, question: str, **filters: str | None) -> Iterator[Document]:
+        """Ask for all pages of a list."""
+        return pages(self._socket, question, filters)
+
+    def verify(self) -> Document:
+        """Ask for a check."""
+        return ask(self._socket, "verify")

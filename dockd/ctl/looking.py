@@ -1,0 +1,98 @@
+"""The commands that look: status, bays, clips, receipts, verify.
+
+Owns their words and when they end with 1. Changes nothing.
+"""
+
+import argparse
+from typing import TYPE_CHECKING, cast
+
+from dockd.ctl.desk import Desk
+from dockd.ctl.exits import EX_FAILED, EX_OK
+from dockd.ctl.printing import print_json, stream_json
+
+if TYPE_CHECKING:
+    from dockd.edges.control.shape import Json
+
+
+def status(desk: Desk, arguments: argparse.Namespace) -> int:
+    """The station on one screen."""
+    document = desk.status()
+    backlog = cast("dict[str, dict[str, int]]", document["backlog"])
+    store = cast("dict[str, Json]", document["store"])
+    held = backlog["held"]["files"]
+    trouble = bool(held or document["faults"] or document["spool_full"] or store["reason"] or store["overdue"])
+    if arguments.json:
+        print_json(document)
+        return EX_FAILED if trouble else EX_OK
+    print(f"station {document['station']}: {document['docked']} of {document['bays']} bays in use")
+    for state, counts in backlog.items():
+        if counts["files"]:
+            print(f"  {state:<10} {counts['files']:>8} clips {counts['bytes']:>16} bytes")
+    print(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{store['detail']}")
+    if document["spool_full"]:
+        print(f"  disk full  {document['spool_full']}")
+    if document["faults"]:
+        print(f"  faults     bays {', '.join(map(str, cast('list[int]', document['faults'])))}")
+    return EX_FAILED if trouble else EX_OK
+
+
+def bays(desk: Desk, arguments: argparse.Namespace) -> int:
+    """Every bay: lamp, camera, what is left."""
+    rows = list(desk.rows("bays"))
+    if arguments.json:
+        print_json({"bays": cast("Json", rows)})
+    else:
+        for row in rows:
+            work = cast("dict[str, int]", row["work"])
+            lamp = f"{row['colour']} {row['rhythm']}" if row["colour"] != "dark" else "dark"
+            done = f"{work['receipted_files']}/{work['files']} receipted, {work['left_files']} left"
+            print(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {row['camera'] or '-':<24} {done}")
+            if row["reason"]:
+                print(f"        {row['reason']}: {row['detail']}")
+    return EX_FAILED if any(row["reason"] for row in rows) else EX_OK
+
+
+def clips(desk: Desk, arguments: argparse.Namespace) -> int:
+    """Clips, with the reason of those that are stuck."""
+    rows = desk.rows("clips", **{"in": arguments.in_state, "camera": arguments.camera})
+    if arguments.json:
+        stream_json("clips", rows)
+        return EX_OK
+    for row in rows:
+        why = f"  {row['reason']}: {row['detail']}" if row["reason"] else f"  {row['detail']}" if row["detail"] else ""
+        clip_id = cast("str", row["clip_id"] or "-")[:16]
+        print(f"{row['state']:<10} {row['assurance']:<9} {row['length_bytes']:>14} {clip_id:<16} {row['name']}{why}")
+    return EX_OK
+
+
+def receipts(desk: Desk, arguments: argparse.Namespace) -> int:
+    """Receipts, or one clip's as the store signed it."""
+    rows = desk.rows("receipts", clip_id=arguments.clip_id)
+    if arguments.json:
+        stream_json("receipts", rows)
+        return EX_OK
+    if arguments.clip_id is None:
+        for row in rows:
+            print(f"{row['clip_id']} {row['received_utc']} {row['length_bytes']:>14}")
+        return EX_OK
+    first = next(rows, None)
+    if first is None:
+        raise FileNotFoundError(f"clip {arguments.clip_id}: there is no receipt for it here")
+    print(first["jws"])
+    return EX_OK
+
+
+def verify(desk: Desk, arguments: argparse.Namespace) -> int:
+    """A check of the whole custody chain and of every receipt."""
+    document = desk.verify()
+    problems = cast("list[str]", document["problems"])
+    if arguments.json:
+        print_json(document)
+    else:
+        print(
+            f"{document['entries']} custody entries, {document['clips']} clips, {document['receipts']} receipts"
+            f" ({document['signatures']}): {'clean' if not problems else f'{len(problems)} problems'}"
+        )
+        for problem in problems:
+            print(f"  {problem}")
+    return EX_FAILED if problems else EX_OK

@@ -1,0 +1,22 @@
+"""How dockctl prints JSON: one object, or a list as long as it likes.
+
+Owns the form on standard output.
+"""
+
+import json
+from collections.abc import Iterator
+
+from dockd.edges.control.shape import Document
+
+
+def print_json(document: Document) -> None:
+    """Print one JSON object."""
+    print(json.dumps(document, indent=2))
+
+
+def stream_json(name: str, rows: Iterator[Document]) -> None:
+    """Print a list as one JSON object, a row a line, however long it is."""
+    print(f'{{"{name}": [', end="")
+    for index, row in enumerate(rows):
+        print(f"{',' if index else ''}\n  {json.dumps(row)}", end="")
+    print("\n]}")
