@@ -42,6 +42,7 @@ class Reason(StrEnum):
     GROWING = "growing"
     UNREADABLE = "unreadable"
     MISSING = "missing"
+    MQTT = "mqtt"
 
 
 class DockdError(Exception):

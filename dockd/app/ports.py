@@ -14,6 +14,7 @@ from dockd.domain.bay import Tally
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Link
 from dockd.domain.erasure import ErasePermit
+from dockd.domain.event import Event
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import (
     Assurance,
@@ -304,6 +305,14 @@ class Ledger(Protocol):
         """Read the custody chain, in order."""
         ...
 
+    async def told(self) -> int:
+        """Give the custody entry up to which the world outside knows everything."""
+        ...
+
+    async def record_told(self, seq: int) -> None:
+        """Write down that it knows everything up to this entry."""
+        ...
+
 
 # --- the store ----------------------------------------------------------------------------------------------------
 
@@ -351,6 +360,22 @@ class Keys(Protocol):
 
     def pinned(self) -> bool:
         """Say whether any key is pinned; without one no receipt can be believed."""
+        ...
+
+
+# --- who is told --------------------------------------------------------------------------------------------------
+
+
+class Broker(Protocol):
+    """Takes events; may be away, slow or unwilling for as long as it likes."""
+
+    async def publish(self, event: Event) -> None:
+        """Give an event, and return once it was acknowledged; giving it again does no harm, it is known by its id.
+
+        Raises:
+            TransientError: MQTT, or as for a connection that fails; nobody knows whether it was taken.
+
+        """
         ...
 
 

@@ -12,6 +12,7 @@ from dockd.app.bus import Bus
 from dockd.app.policy import Policy
 from dockd.app.ports import (
     Attached,
+    Broker,
     CameraFeed,
     Cards,
     Chance,
@@ -27,6 +28,7 @@ from dockd.app.ports import (
     Wire,
 )
 from dockd.app.reclaim import Reclaimer
+from dockd.app.reporter import Reporter
 from dockd.app.space import Space
 from dockd.app.uplink import Uplink
 from dockd.app.view import BayView, StationView
@@ -52,6 +54,7 @@ class Ports:
     lamps: Lamps
     clock: Clock
     chance: Chance
+    broker: Broker | None = None
 
 
 class Station:
@@ -79,6 +82,7 @@ class Station:
         self._reclaimer = Reclaimer(
             ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
         )
+        self._reporter = self._reporter_of(ports.broker)
         self._buses = {name: self._bus() for name in sorted(set(bays.values()))}
         self._bus_of = {number: self._buses[name] for number, name in bays.items()}
         self._keepers = {number: self._keeper(number) for number in sorted(bays)}
@@ -92,6 +96,8 @@ class Station:
                 group.create_task(bus.run(), name=f"bus {name}")
             group.create_task(self._uplink.run(), name="uplink")
             group.create_task(self._reclaimer.run(), name="reclaim")
+            if self._reporter is not None:
+                group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._route(), name="feed")
 
     @property
@@ -150,6 +156,7 @@ class Station:
                 raise InvariantError(f"bay {event.bay}: an event came for it, expected one of {sorted(self._keepers)}")
             self._note(event)
             keeper.tell(event)
+            self._news()
         self._feed_ended = True
 
     def _note(self, event: FeedEvent) -> None:
@@ -167,6 +174,18 @@ class Station:
                     self._lifted_s[self._docked.pop(bay)] = now_s
             case ChargeRead():
                 pass
+
+    def _reporter_of(self, broker: Broker | None) -> Reporter | None:
+        if broker is None:
+            return None
+        ports = self._ports
+        return Reporter(
+            ledger=ports.ledger, broker=broker, clock=ports.clock, chance=ports.chance, station=self._policy.station
+        )
+
+    def _news(self) -> None:
+        if self._reporter is not None:
+            self._reporter.bell.ring()
 
     def _bus(self) -> Bus:
         return Bus(
@@ -205,6 +224,7 @@ class Station:
                 keeper.touched(clip.docking)
                 self._bus_of[number].ring()
         self._reclaimer.bell.ring()
+        self._news()
 
     def _made_room(self) -> None:
         for bus in self._buses.values():

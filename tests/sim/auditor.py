@@ -33,6 +33,10 @@ BACKWARD = {
     ("held", "copied"): {"resumed"},
     ("held", "held"): {"redocked", "superseded"},
 }
+EVENTS = {
+    *("docked", "undocked", "docking-cut", "receipted", "held", "camera broken", "spool-lost", "store-lost"),
+    *("ledger-recovered", "difference"),
+}
 PROVEN = {"receipted", "erasing", "erased"}
 GREEN = {Lamp.GO_RECEIPTED, Lamp.CHARGING_RECEIPTED}
 BLUE = {Lamp.GO_COPIED, Lamp.CHARGING_COPIED}
@@ -138,6 +142,14 @@ class Auditor:
             )
             stored = any(sha256(data).hexdigest() == digest for data in self._store.objects.values())
             require(kept and stored, f"I4: {camera.name} {path!r} is gone and not proven")
+
+    def told(self, taken: Mapping[str, bytes]) -> None:
+        """Check that the broker was told of everything that is an event, and of no file's name (I14)."""
+        links = self._connection.execute("SELECT hash, body FROM custody ORDER BY seq").fetchall()
+        events = {digest for digest, body in links if json.loads(body)["cause"] in EVENTS}
+        require(events <= taken.keys(), f"I8: the broker was never told of {sorted(events - taken.keys())[:3]}")
+        for body in taken.values():
+            require(b"DCIM" not in body and b"ABCD" not in body, f"I14: the broker was told a file's name: {body!r}")
 
     def rows(self) -> list[Row]:
         """Every clip."""

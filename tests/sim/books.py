@@ -48,6 +48,11 @@ class Books:
         self.committed()
         return StationLedger(runner, now=self._clock.now, release=_released), runner
 
+    def all_told(self) -> bool:
+        """Say whether the world outside knows everything."""
+        ((told, end),) = self.connection.execute("SELECT (SELECT seq FROM told), (SELECT max(seq) FROM custody)")
+        return bool(told == end)
+
 
 class SimRunner:
     """Commits groups of closures a little later, and answers queries a little stale."""

@@ -61,6 +61,9 @@ class Fault(StrEnum):
     WRONG_METADATA = "receipt over other metadata"
     OTHER_KEY = "receipt under another key"
     NOT_CANONICAL = "receipt in another spelling"
+    BROKER_AWAY = "broker away"
+    BROKER_SILENT = "broker gives no answer"
+    BROKER_LOST_ANSWER = "broker's answer lost"
 
 
 RATES: Mapping[Fault, float] = {
@@ -110,6 +113,9 @@ RATES: Mapping[Fault, float] = {
     Fault.WRONG_METADATA: 0.08,
     Fault.OTHER_KEY: 0.08,
     Fault.NOT_CANONICAL: 0.08,
+    Fault.BROKER_AWAY: 0.1,
+    Fault.BROKER_SILENT: 0.05,
+    Fault.BROKER_LOST_ANSWER: 0.1,
 }
 """How often each strikes, for each time that it could."""
 

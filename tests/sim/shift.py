@@ -167,9 +167,13 @@ async def _calm(world: World) -> None:
         # whether the camera still has it.
         await _dock_each(world, strict=True)
     world.rack.end()
+    limit_s = asyncio.get_running_loop().time() + CALM_S
     await _wait(world, 2.0)
     require(world.running.station.settled, "I17: the feed has ended, all is done, and the station is not settled")
     await _wait(world, 130.0)
+    while not world.books.all_told():
+        require(asyncio.get_running_loop().time() < limit_s, "I17: the broker is there, and events are not told")
+        await _wait(world, 10.0)
     await world.stop()
 
 
@@ -241,6 +245,7 @@ def _judge(world: World) -> None:
     for error in world.broken:
         raise error
     world.auditor.final()
+    world.auditor.told(world.broker.taken)
     wanted = PROVEN if world.setup.receipts else {"uploaded"}
     away = {camera.identity.serial for camera in world.cameras if _is_second_twin(world, camera)}
     for row in world.auditor.rows():

@@ -13,6 +13,7 @@ from dockd.domain.model import Assurance, BayId, Camera, CameraSerial, StationId
 from dockd.errors import TransientError
 from tests.sim.auditor import Auditor
 from tests.sim.books import Books
+from tests.sim.broker import SimBroker
 from tests.sim.cameras import SimCamera, SimCards, SimFile
 from tests.sim.disk import Disk, SimSpool
 from tests.sim.fate import Fate, Fault
@@ -82,6 +83,7 @@ class Run:
             lamps=SimLamps(world.fate, self.power, shown=world.auditor.shown),
             clock=world.clock,
             chance=world.fate,
+            broker=world.broker,
         )
         self.station = Station(bays=world.buses, ports=ports, policy=world.setup.policy)
         self.task = asyncio.create_task(self.station.run(), name="station")
@@ -107,6 +109,7 @@ class World:
             rack=self.rack,
             now_s=self.clock.monotonic_s,
         )
+        self.broker = SimBroker(fate)
         self.run: Run | None = None
         self.broken: list[BaseException] = []
         asyncio.get_running_loop().set_exception_handler(self._note_exception)

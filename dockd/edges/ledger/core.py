@@ -193,6 +193,10 @@ class LedgerCore:
             )
         )
 
+    def record_told(self, seq: int) -> None:
+        """Write down up to which entry the world outside knows everything."""
+        self.connection.execute("UPDATE told SET seq = ?", (seq,))
+
     def clip(self, key: ClipKey) -> Clip:
         """Read one clip as this transaction has it.
 

@@ -140,3 +140,11 @@ class StationLedger:
     async def links(self, *, after: int, limit: int) -> Sequence[Link]:
         """Read the custody chain, in order."""
         return await self._runner.fetch(reads.links(after=after, limit=limit))
+
+    async def told(self) -> int:
+        """Give the custody entry up to which the world outside knows everything."""
+        return await self._runner.fetch(reads.told())
+
+    async def record_told(self, seq: int) -> None:
+        """Write down that it knows everything up to this entry."""
+        await self._runner.run(lambda core: core.record_told(seq))

@@ -106,6 +106,11 @@ def links(*, after: int, limit: int) -> Query[Sequence[Link]]:
     )
 
 
+def told() -> Query[int]:
+    """The custody entry up to which the world outside knows everything."""
+    return Query(sql="SELECT seq FROM told", parameters=(), decode=_only)
+
+
 def clips_of(rows: Sequence[Row]) -> tuple[Clip, ...]:
     """Read clips."""
     return tuple(map(clip_of, rows))
@@ -235,6 +240,11 @@ def _known_leaf(key: ClipKey, rows: Sequence[Row]) -> str:
         raise InvariantError(f"clip {key} has no custody entry, expected at least its first listing")
     digest: str = rows[0][0]
     return digest
+
+
+def _only(rows: Sequence[Row]) -> int:
+    ((value,),) = rows
+    return int(value)
 
 
 def _heads(dockings: Sequence[DockingId], rows: Sequence[Row]) -> tuple[Head, ...]:
