@@ -151,3 +151,9 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Put `quiet_loop` before the other fixtures of every async test, so that it looks after they are gone."""
     if isinstance(item, pytest.Function) and pytest_asyncio.is_async_test(item):
         item.fixturenames.insert(0, "quiet_loop")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Write the promises that each test holds into the results (`--junitxml`), for scripts/check-faults."""
+    for item in items:
+        item.user_properties += [("promise", str(name)) for mark in item.iter_markers("promise") for name in mark.args]
