@@ -15,6 +15,12 @@ from typing import Any
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
+
+# The same examples in every run: a failure is the code's and not the day's. `--hypothesis-profile search` looks anew.
+settings.register_profile("fixed", derandomize=True, deadline=None, print_blob=True)
+settings.register_profile("search", deadline=None, max_examples=5000)
+settings.load_profile("fixed")
 
 pytest_plugins = ["tests.foreign_store", "pytester"]
 

@@ -146,7 +146,9 @@ def check_claims(claims: Claims, expected: Expected) -> None:
     )
     for flaw, said, wanted in pairs:
         if said != wanted:
-            raise ReceiptError(flaw, f"{said}, expected {wanted}")
+            # What a store says of itself may hold anything; these words reach logs and terminals.
+            shown = said if str(said).isprintable() else ascii(said)
+            raise ReceiptError(flaw, f"{shown}, expected {wanted}")
     if claims.meta_sha256 not in expected.metadata:
         raise ReceiptError(Flaw.METADATA, f"{claims.meta_sha256}, expected {' or '.join(sorted(expected.metadata))}")
 

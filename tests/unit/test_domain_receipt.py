@@ -254,3 +254,8 @@ def test_a_refusal_names_both_values() -> None:
         check_claims(WRONG[Flaw.AUDIENCE], EXPECTED)
     with pytest.raises(ReceiptError, match=f"{'8' * 64}, expected {'6' * 64} or {'7' * 64}$"):
         check_claims(WRONG[Flaw.METADATA], EXPECTED)
+
+
+def test_a_refusal_of_words_that_steer_a_terminal_shows_them_escaped() -> None:
+    with pytest.raises(ReceiptError, match=r"receipt is for another station: 'x\\x1b\[2J\\n', expected station-1$"):
+        check_claims(replace(CLAIMS, aud=StationId("x\x1b[2J\n")), EXPECTED)
