@@ -4,6 +4,7 @@ Owns the cryptography of receipts. What a receipt must look like and say is `doc
 """
 
 import errno
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -157,7 +158,10 @@ def remember(state_dir: Path, keys: PinnedKeys) -> None:
     lines = [f"{PREFIX}{b64url(key.public_bytes_raw())}\n" for key in keys.keys.values()]
     draft = state_dir / f"{REMEMBERED}.new"
     try:
-        draft.write_text("".join(lines), encoding="ascii")
+        with draft.open("w", encoding="ascii") as file:
+            file.writelines(lines)
+            file.flush()
+            os.fsync(file.fileno())
         draft.replace(state_dir / REMEMBERED)
     except OSError as error:
         reason = Reason.DISK_FULL if error.errno == errno.ENOSPC else Reason.DISK

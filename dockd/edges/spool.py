@@ -99,6 +99,8 @@ def _prepare(folder: Path) -> None:
         for part in folder.glob("*.part"):
             part.unlink()
         _sync(folder)
+        # Its own name too, even when it was there: the one who made it may have died before that was synced.
+        _sync(folder.parent)
 
 
 def _room(folder: Path) -> Room:
