@@ -128,9 +128,11 @@ class BayKeeper:
         mine = self._bay.camera
         if mine is None or (mine.serial, mine.volume) != (twin.serial, twin.volume):
             return
+        # At once: its own stay, while it lists, looks at the phase before it joins the bus.
         self._take(Broke(reason=reason, detail=detail))
         for docking in tuple(self._open):
             await self._bus.leave(docking)
+            await self._ledger.broke(docking, reason, detail)
 
     # --- the loop ---
 
@@ -162,7 +164,7 @@ class BayKeeper:
         if twin is not None:
             detail = f"camera {attached.camera.serial} seems to be docked twice"
             await twin.part(attached.camera, Reason.DUPLICATE_CAMERA, detail)
-            self._take(Broke(reason=Reason.DUPLICATE_CAMERA, detail=detail))
+            await self._broken(docking, Reason.DUPLICATE_CAMERA, detail)
             return
         async with AsyncExitStack() as closing:
             stay = await self._list(attached, docking, closing)
@@ -189,16 +191,20 @@ class BayKeeper:
                 stay = Stay(bay=attached.bay, docking=docking, camera=attached.camera, card=card, watch=self)
                 await stay.list_card(ledger=self._ledger)
             except ListingError as error:
-                self._take(Broke(reason=error.reason, detail=str(error)))
+                await self._broken(docking, error.reason, str(error))
                 return None
             except (CameraGoneError, TransientError) as error:
                 if attempt == OPENINGS:
                     reason = error.reason if isinstance(error, TransientError) else Reason.USB
-                    self._take(Broke(reason=reason, detail=str(error)))
+                    await self._broken(docking, reason, str(error))
                     return None
                 await self._clock.sleep(OPENING_WAIT_S)
             else:
                 return stay
+
+    async def _broken(self, docking: DockingId, reason: Reason, detail: str) -> None:
+        await self._ledger.broke(docking, reason, detail)
+        self._take(Broke(reason=reason, detail=detail))
 
     async def _end(self, *, listed: bool) -> None:
         """Stop all work on the card before anything else happens in this bay, and put the end on record."""

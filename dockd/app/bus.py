@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dockd.app.erase import erase_clip
-from dockd.app.offload import confirm_clip, copy_clip
+from dockd.app.offload import confirm_clip, copy_clip, salvage_clip
 from dockd.app.policy import Policy
 from dockd.app.ports import Clock, Keys, Ledger, Spool
 from dockd.app.space import Space
@@ -48,9 +48,19 @@ class _Guest:
     waiting: Waiting[ClipKey] = field(default_factory=Waiting)
     grown: set[ClipKey] = field(default_factory=set)
     spoiled: Counter[ClipKey] = field(default_factory=Counter)
+    torn: set[ClipKey] = field(default_factory=set)
+    salvaged: set[ClipKey] = field(default_factory=set)
     crowded: set[ClipKey] = field(default_factory=set)
     usb_failures: int = 0
     paused_until_s: float = 0.0
+
+    def due_salvage(self) -> bool:
+        """Let what gave errors have its turn; say whether there was any such file."""
+        due = self.torn - self.salvaged
+        self.salvaged |= due
+        for key in due:
+            self.waiting.forget(key)
+        return bool(due)
 
     def next_in_s(self, now_s: float) -> float | None:
         """Say in how many seconds something is due; None where nothing waits for a time."""
@@ -103,6 +113,14 @@ class Bus:
         """Look for work again: a clip moved, or room was made."""
         self._resting = False
         self._bell.ring()
+
+    def retry(self, key: ClipKey) -> None:
+        """Begin a clip again with a clean slate: somebody asked for it. What is salvaged of it stays salvaged."""
+        for guest in self._guests.values():
+            guest.waiting.forget(key)
+            guest.torn.discard(key)
+            del guest.spoiled[key]
+        self.ring()
 
     def made_room(self) -> None:
         """Try again at once what found no room."""
@@ -173,6 +191,9 @@ class Bus:
         heads = await self._ledger.heads(ready, skip=skip)
         # A stay may have ended while the ledger answered.
         here = [head for head in heads if head.docking in self._guests]
+        # Reading around errors may take minutes, and a dying card its last: the files that read well come first.
+        if any(self._guests[head.docking].due_salvage() for head in here if head.copy is None):
+            return await self._choose()
         if self._copies_from_s is not None:
             here = [replace(head, copy=None) for head in here]
         self._no_copy = all(head.copy is None for head in here)
@@ -194,7 +215,7 @@ class Bus:
         except TransientError as error:
             await self._failed(job, guest, error)
         except PermanentError as error:
-            await self._hold(job, guest, error.reason, str(error))
+            await self._refused(job, guest, error)
         else:
             guest.usb_failures = 0
         stay.watch.touched(stay.docking)
@@ -206,7 +227,7 @@ class Bus:
                 guest.grown.discard(job.clip.key)
                 await stay.list_card(ledger=self._ledger)
             case JobKind.COPY:
-                await self._copy(job.clip, stay)
+                await self._copy(job.clip, guest)
             case JobKind.CONFIRM:
                 await confirm_clip(job.clip, stay, ledger=self._ledger)
                 self._uplink.ring()
@@ -215,16 +236,18 @@ class Bus:
                 if refusal is not None:
                     guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
 
-    async def _copy(self, clip: Clip, stay: Stay) -> None:
+    async def _copy(self, clip: Clip, guest: _Guest) -> None:
+        stay = guest.stay
         began_s = self._clock.monotonic_s()
 
         def progress(bytes_done: int) -> None:
             if self.underway is not None:
                 self.underway = replace(self.underway, bytes_done=bytes_done)
 
-        self._guests[stay.docking].crowded.discard(clip.key)
+        guest.crowded.discard(clip.key)
+        rung = salvage_clip if clip.key in guest.torn else copy_clip
         async with self._space.reserved(clip.length_bytes):
-            await copy_clip(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
+            await rung(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
         self._refusals = 0
         took_s = self._clock.monotonic_s() - began_s
         if took_s > 0:
@@ -279,10 +302,18 @@ class Bus:
 
     async def _break(self, stay: Stay, reason: Reason, detail: str) -> None:
         self._guests.pop(stay.docking, None)
-        await self._ledger.note(
-            "camera broken", actor="offload", bay=stay.bay, docking=stay.docking, facts={"why": detail}
-        )
+        await self._ledger.broke(stay.docking, reason, detail)
         stay.watch.broke(stay.docking, reason, detail)
+
+    async def _refused(self, job: Job, guest: _Guest, error: PermanentError) -> None:
+        key = job.clip.key
+        if job.kind is JobKind.COPY and error.reason is Reason.UNREADABLE and key not in guest.salvaged:
+            guest.torn.add(key)
+            guest.waiting.put_off(key, until_s=NEVER_S)
+            await self._ledger.annotate(key, Change(reason=error.reason, detail=str(error)))
+            return
+        await self._hold(job, guest, error.reason, str(error))
+        self._uplink.ring()
 
     async def _hold(self, job: Job, guest: _Guest, reason: Reason, detail: str) -> None:
         change = Change(reason=reason, detail=detail)
@@ -293,4 +324,5 @@ class Bus:
         # Its bytes are in the spool or at the store: it is the camera that cannot be believed.
         await self._ledger.annotate(job.clip.key, change)
         guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
+        await self._ledger.broke(guest.stay.docking, reason, detail)
         guest.stay.watch.broke(guest.stay.docking, reason, detail)

@@ -1,13 +1,15 @@
 """From the camera into the spool, and back to the camera for a second look: one clip, top to bottom.
 
-Owns the camera-side rungs of one clip: copy, confirm. Each rung is safe to repeat. Knows no order and no retries.
+Owns the camera-side rungs of one clip: copy, salvage, confirm. Each rung is safe to repeat. Knows no order and no
+retries.
 """
 
 from collections.abc import Callable
 
-from dockd.app.ports import Ledger, ReadAgain, Spool
+from dockd.app.ports import Copied, Ledger, ReadAgain, Salvaged, Spool
 from dockd.app.stay import Stay
 from dockd.domain.clip import Change, Move
+from dockd.domain.gaps import unreadable_bytes
 from dockd.domain.model import Clip, ListedFile, Sha256, Tag, clip_id_of
 from dockd.errors import InvariantError, PermanentError, Reason
 
@@ -22,12 +24,42 @@ async def copy_clip(clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, pro
     """
     file = stay.file(clip)
     copied = await stay.card.copy(file, progress=progress)
+    return await _kept(clip, file, copied, stay, ledger=ledger, spool=spool)
+
+
+async def salvage_clip(
+    clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, progress: Callable[[int], None]
+) -> Clip:
+    """Bring what can be read of an unreadable file to safety, as a clip of its own; the file's own clip is to be held.
+
+    Where every byte can be read after all, FOUND to COPIED, as by `copy_clip`.
+
+    Raises what `Card.salvage` raises, and PermanentError(UNREADABLE) once the salvaged clip is on record.
+    """
+    file = stay.file(clip)
+    salvaged = await stay.card.salvage(file, progress=progress)
+    if not salvaged.gaps:
+        return await _kept(clip, file, salvaged, stay, ledger=ledger, spool=spool)
+    _require_own(clip, salvaged)
+    of_it = await ledger.salvage(clip.key, salvaged, docking=stay.docking)
+    lost_bytes = unreadable_bytes(salvaged.gaps)
+    detail = f"{lost_bytes} of {clip.length_bytes} bytes cannot be read; the rest is salvaged as clip {of_it.key}"
+    raise PermanentError(Reason.UNREADABLE, detail)
+
+
+def _require_own(clip: Clip, copied: Copied | Salvaged) -> None:
     wanted = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=copied.length_bytes, sha256=copied.sha256)
     if copied.clip_id != wanted or copied.length_bytes != clip.length_bytes:
         raise InvariantError(
             f"clip {clip.key}: the copier kept {copied.length_bytes} bytes as {copied.clip_id},"
             f" expected {clip.length_bytes} bytes as {wanted}"
         )
+
+
+async def _kept(
+    clip: Clip, file: ListedFile, copied: Copied | Salvaged, stay: Stay, *, ledger: Ledger, spool: Spool
+) -> Clip:
+    _require_own(clip, copied)
     if clip.sha256 not in {None, copied.sha256}:
         await _part(clip, file, stay, copied.sha256, ledger=ledger)
     tags = clip.tags if await spool.has_header(copied.clip_id) else clip.tags | {Tag.HEADER_MISSING}

@@ -24,6 +24,7 @@ from dockd.domain.model import (
     ClipId,
     ClipKey,
     DockingId,
+    Gap,
     ListedFile,
     Listing,
     Sha256,
@@ -31,6 +32,7 @@ from dockd.domain.model import (
 )
 from dockd.domain.receipt import Receipt
 from dockd.domain.schedule import Head
+from dockd.errors import Reason
 from dockd.tus.upload import Request, Response
 
 # --- what happens at the bays -------------------------------------------------------------------------------------
@@ -99,6 +101,19 @@ class ReadAgain:
     uncached: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Salvaged:
+    """A file of which not every byte could be read, in the spool as `Copied` is, with zeros in the gaps.
+
+    `sha256` is of those bytes, read back from the spool. Without gaps it is the whole file after all.
+    """
+
+    clip_id: ClipId
+    sha256: Sha256
+    length_bytes: int
+    gaps: tuple[Gap, ...]
+
+
 class Card(Protocol):
     """One open card. All methods raise CameraGoneError once the camera has left, and TransientError(USB) on a hang."""
 
@@ -113,6 +128,16 @@ class Card(Protocol):
             TransientError: GROWING (length or time changed under the copy), DISK, DISK_FULL or HASH (the spool
                 read back otherwise); nothing stays in the spool.
             PermanentError: UNREADABLE (the card gives an error for this file and is still there), or MISSING.
+
+        """
+        ...
+
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        """Copy what can be read of one file into the spool, in small blocks, within a bounded time.
+
+        Raises:
+            TransientError: as `copy` does.
+            PermanentError: UNREADABLE (not a byte can be read, or the file cannot be opened) or MISSING.
 
         """
         ...
@@ -241,6 +266,37 @@ class Ledger(Protocol):
 
         Raises:
             StaleMoveError: the clip was listed in another docking since.
+
+        """
+        ...
+
+    async def salvage(self, key: ClipKey, salvaged: Salvaged, *, docking: DockingId) -> Clip:
+        """Write down what was salvaged of a clip's file: a COPIED row of its own, apart from this docking's work.
+
+        Raises:
+            StaleMoveError: the clip was listed in another docking since.
+
+        """
+        ...
+
+    async def broke(self, docking: DockingId, reason: Reason, detail: str) -> None:
+        """Write down why nothing more is done with a camera in this docking, with a custody entry; the first stands."""
+        ...
+
+    async def acknowledge_clip(self, key: ClipKey, *, actor: str, why: str) -> Clip:
+        """Write down who lets a held clip be, and why, with a custody entry; it stays held.
+
+        Raises:
+            StaleMoveError: it is not held.
+
+        """
+        ...
+
+    async def acknowledge_docking(self, docking: DockingId, *, actor: str, why: str) -> None:
+        """Write down who has looked at a camera that broke, and what they say, with a custody entry.
+
+        Raises:
+            StaleMoveError: it did not break in that docking.
 
         """
         ...

@@ -1,4 +1,4 @@
-"""The child process that touches a card: it lists, copies, reads again and unlinks, and knows nothing else.
+"""The child process that touches a card: it lists, copies, salvages, reads again and unlinks.
 
 A program of its own: it has the standard library, two open folders and nothing else of dockd. A card that hangs takes
 this process with it, not the daemon. It ends when its stdin does: at once, or within a tick of its work.
@@ -7,6 +7,8 @@ One JSON object a line each way, one command at a time; paths are base64, below 
 
     {"do": "list"}                                            -> {"files": [[path, length, mtime_ns], ...]} ... done
     {"do": "copy", path, length, mtime_ns, part, prefix}      -> done: clip_id, sha256, length
+    {"do": "salvage", path, length, mtime_ns, part, prefix, most_s}
+                                                              -> done: clip_id, sha256, length, gaps [[offset, length]]
     {"do": "reread", path, length}                            -> done: sha256, length, mtime_ns, uncached
     {"do": "unlink", path, length, mtime_ns or null, sha256}  -> done
 

@@ -1,4 +1,4 @@
-"""The commands: list, copy, read again, unlink.
+"""The commands: list, copy, salvage, read again, unlink.
 
 Owns the order of their steps, which is what makes a copy or an erasure hold. Knows no clips, receipts or permits: what
 a command names, it does.
@@ -16,6 +16,7 @@ from dockd.copier.card import Card
 from dockd.copier.file import same, shown, whole
 from dockd.copier.medium import advise, data_bytes, fetched_bytes, in_memory
 from dockd.copier.pipe import CommandError, Message, Pipe
+from dockd.copier.salvage import Salvage
 from dockd.copier.spool import Spool
 
 BUFFER_BYTES = 256 * 1024
@@ -25,7 +26,7 @@ NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 
 
 class Copier:
-    """The four commands; each gives what is to be said of it, or raises CommandError."""
+    """The five commands; each gives what is to be said of it, or raises CommandError."""
 
     def __init__(self, *, card: Card, spool: Spool, pipe: Pipe) -> None:
         self._card, self._spool, self._pipe = card, spool, pipe
@@ -39,6 +40,9 @@ class Copier:
                 return self.list()
             case {"do": "copy", "path": str(p), "length": int(n), "mtime_ns": int(t), "part": str(f), "prefix": str(x)}:
                 return self.copy(unpacked(p), (n, t), part=f, prefix=bytes.fromhex(x))
+            case {"do": "salvage", "path": str(p), "length": int(n), "mtime_ns": int(t), "part": str(f),
+                  "prefix": str(x), "most_s": int(s)}:  # fmt: skip
+                return self.salvage(unpacked(p), (n, t), part=f, prefix=bytes.fromhex(x), most_s=s)
             case {"do": "reread", "path": str(p), "length": int(n)}:
                 return self.reread(unpacked(p), n)
             case {"do": "unlink", "path": str(p), "length": int(n), "mtime_ns": int() | None as t, "sha256": str()}:
@@ -74,6 +78,24 @@ class Copier:
                 self._pipe.tell({"on": "disk"})
                 # Once: after an EIO the kernel calls the lost pages clean, and a second try succeeds (I9).
                 os.fdatasync(target)
+        return {"clip_id": self.keep(part, digest, length, prefix), "sha256": digest.hex(), "length": length}
+
+    def salvage(self, path: bytes, listed: tuple[int, int], *, part: str, prefix: bytes, most_s: int) -> Message:
+        """Copy what can be read of one file: synced, renamed and read back as any copy, zeros in its gaps."""
+        length = listed[0]
+        with self._card.file(path, length) as source:
+            same(path, self._card.status(source, path), listed)
+            with self._spool.new(part) as target:
+                salvage = Salvage(self._card, source, path, length=length, most_s=most_s)
+                digest = salvage.pour(target, self._pipe)
+                same(path, self._card.status(source, path), listed)
+                self._pipe.tell({"on": "disk"})
+                os.fdatasync(target)
+        clip_id = self.keep(part, digest, length, prefix)
+        return {"clip_id": clip_id, "sha256": digest.hex(), "length": length, "gaps": salvage.gaps}
+
+    def keep(self, part: str, digest: bytes, length: int, prefix: bytes) -> str:
+        """Give a synced part its name, sync the folder, read it back and compare; give the clip id."""
         clip_id = hashlib.sha256(prefix + len(digest).to_bytes(8, "big") + digest).hexdigest()
         name = f"{clip_id}.clip"
         self._spool.rename(part, name)
@@ -83,7 +105,7 @@ class Copier:
             if on_disk != (digest, length):
                 say = f"the spool gave {on_disk[1]} bytes of sha256 {on_disk[0].hex()}"
                 raise CommandError("hash", f"{say}, expected {length} bytes of sha256 {digest.hex()}")
-        return {"clip_id": clip_id, "sha256": digest.hex(), "length": length}
+        return clip_id
 
     def pour(self, path: bytes, source: int, target: int, length: int) -> bytes:
         """Copy and hash an open file into another in one pass; give the digest."""

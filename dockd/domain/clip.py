@@ -36,6 +36,9 @@ class Move(StrEnum):
     RESUMED = "resumed"
 
 
+SALVAGED = "salvaged"
+"""The cause of the one entry that begins a clip as COPIED: what could be read of a file that does not read whole."""
+
 T = TypeVar("T")
 
 _S = ClipState
@@ -172,6 +175,7 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
         meta_sha256=_given(change.meta_sha256, moved.meta_sha256),
         reason=change.reason,
         detail=change.detail,
+        acknowledged="",
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dockd.domain.clip import SETTLED
-from dockd.domain.model import Assurance, Camera, Clip, ClipKey, ClipState, DockingId, Sha256
+from dockd.domain.model import Assurance, Camera, Clip, ClipKey, ClipState, DockingId, Sha256, Tag
 from dockd.domain.receipt import Expected, Receipt, ReceiptError, check_claims
 
 
@@ -65,6 +65,7 @@ def may_erase(
     checks = (
         (stay.erase_allowed, "this station or camera profile never erases"),
         (stay.listing_complete, "the card's listing is not complete"),
+        (Tag.SALVAGED not in clip.tags and not clip.gaps, "it is what was salvaged of a file, not the file"),
         (clip.state is ClipState.RECEIPTED, f"clip is {clip.state.value}, expected receipted"),
         (clip.assurance is Assurance.SIGNED, f"assurance is {clip.assurance.value}, expected signed"),
         (reread.uncached, "the re-read may have come from a cache"),

@@ -79,7 +79,9 @@ def reconcile(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) ->
     `known` holds, oldest first, every clip of the camera and volume that is not erased. The latest clip of a path and
     length is its candidate; an erased one never is, so a file that comes back is copied and proven anew. A clip that
     was met in this docking already, at a listing before this one, is left as it is: it was read, or held, in this stay.
+    What was salvaged of a file is never that file: it stands for itself, whatever is listed.
     """
+    known = tuple(clip for clip in known if Tag.SALVAGED not in clip.tags)
     candidates = {(clip.path, clip.length_bytes): clip for clip in known}
     files = {file.path: file for file in listing.files}
     new: list[ListedFile] = []

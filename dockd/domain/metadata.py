@@ -8,6 +8,7 @@ import base64
 from collections.abc import Mapping
 
 from dockd.domain.canonical import sha256_hex
+from dockd.domain.gaps import gaps_text
 from dockd.domain.model import Camera, CameraSerial, Clip, Sha256, StationId, VolumeId
 from dockd.errors import InvariantError
 
@@ -19,7 +20,7 @@ def metadata_of(clip: Clip, *, station: StationId) -> dict[str, str]:
     """Tell the store a copied clip's stable facts: ASCII text by name, empty facts left out.
 
     Keys: clip_id, recording_id, serial, volume, model, firmware, station, length, sha256, name (base64 of the raw
-    path), name_cut, mtime_ns (the card's claim), kind, tags, marks.
+    path), name_cut, mtime_ns (the card's claim), kind, tags, marks, unreadable (the gaps of a salvaged copy).
     """
     if clip.clip_id is None or clip.sha256 is None:
         message = f"clip {clip.key}: metadata asked for in state {clip.state}, expected a copied clip"
@@ -40,6 +41,7 @@ def metadata_of(clip: Clip, *, station: StationId) -> dict[str, str]:
         "kind": clip.kind.value,
         "tags": " ".join(sorted(tag.value for tag in clip.tags)),
         "marks": "urgent" if clip.urgent else "",
+        "unreadable": gaps_text(clip.gaps),
     }
     return {key: facts[key] for key in sorted(facts) if facts[key]}
 

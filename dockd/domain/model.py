@@ -64,6 +64,7 @@ class Tag(StrEnum):
     UNKNOWN_TYPE = "unknown-type"
     OVER_4_GIB = "over-4-gib"
     HEADER_MISSING = "header-missing"
+    SALVAGED = "salvaged"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,13 +100,22 @@ class Listing:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Gap:
+    """A range of a file that its card does not give any more."""
+
+    offset_bytes: int
+    length_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Clip:
     """One clip as the ledger has it: the unit of custody.
 
     `docking` is the stay in which the file was last listed on its camera, `verified_in` the stay in which its
     bytes were last read from the camera and equalled `sha256`. `sha256` and `clip_id` are None until copied.
     `url` is the upload at the store, `receipt` the compact JWS and `meta_sha256` the declaration that it covers.
-    `reason` and `detail` say what it waits for or why it is held.
+    `reason` and `detail` say what it waits for or why it is held; `acknowledged` is who has looked at it since, and why
+    they let it be. `gaps` is empty but for what was salvaged: there `sha256` is of a copy with zeros in the gaps.
     """
 
     key: ClipKey
@@ -129,6 +139,8 @@ class Clip:
     spooled: bool = False
     reason: Reason | None = None
     detail: str = ""
+    gaps: tuple[Gap, ...] = ()
+    acknowledged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

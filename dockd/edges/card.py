@@ -15,14 +15,18 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from pathlib import Path
 
-from dockd.app.ports import Attached, Copied, ReadAgain
+from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
+from dockd.domain.gaps import merged
 from dockd.domain.listing import listing_of
-from dockd.domain.model import Camera, ClipId, ListedFile, Listing, Sha256, identity_prefix
+from dockd.domain.model import Camera, ClipId, Gap, ListedFile, Listing, Sha256, identity_prefix
 from dockd.edges.copier_process import At, Command, CopierLostError, CopierProcess, Done, Failed, Found, Patience, Sign
 from dockd.errors import CameraGoneError, DockdError, ListingError, PermanentError, Reason, TransientError
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+
+SALVAGE_MOST_S = 600
+"""A file that reads with errors may take the bus for so long, and no longer: what is not read by then is a gap."""
 
 _TRANSIENT = {
     "growing": Reason.GROWING,
@@ -131,11 +135,25 @@ class DescriptorCard:
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         """Copy one file into the spool under its clip id; see the port for what is raised."""
+        done = await self._keep({"do": "copy"}, file, progress=progress)
+        return Copied(clip_id=ClipId(done.clip_id), sha256=Sha256(done.sha256), length_bytes=done.length_bytes)
+
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        """Copy what can be read of one file into the spool; see the port for what is raised."""
+        done = await self._keep({"do": "salvage", "most_s": SALVAGE_MOST_S}, file, progress=progress)
+        return Salvaged(
+            clip_id=ClipId(done.clip_id),
+            sha256=Sha256(done.sha256),
+            length_bytes=done.length_bytes,
+            gaps=merged(Gap(offset_bytes=offset, length_bytes=length) for offset, length in done.gaps),
+        )
+
+    async def _keep(self, what: Command, file: ListedFile, *, progress: Callable[[int], None]) -> Done:
         self._copies += 1
         part = f"{self._parts}-{self._copies}.part"
         prefix = identity_prefix(camera=self._camera, path=file.path, length_bytes=file.length_bytes)
         command: Command = {
-            "do": "copy",
+            **what,
             "path": _packed(file.path),
             "length": file.length_bytes,
             "mtime_ns": file.mtime_ns,
@@ -149,7 +167,7 @@ class DescriptorCard:
 
         done = await self._ask(command, hear=hear, part=part)
         progress(done.length_bytes)
-        return Copied(clip_id=ClipId(done.clip_id), sha256=Sha256(done.sha256), length_bytes=done.length_bytes)
+        return done
 
     async def reread(self, file: ListedFile) -> ReadAgain:
         """Read a file once more from the card, past every cache (I3); see the port for what is raised."""

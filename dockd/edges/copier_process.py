@@ -66,6 +66,7 @@ class Done:
     length_bytes: int = 0
     mtime_ns: int = 0
     uncached: bool = False
+    gaps: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +239,9 @@ def _parse(line: bytes) -> Sign | Answer:
 
 def _parse_done(told: Mapping[object, object]) -> Done:
     match told:
+        case {"clip_id": str(clip_id), "sha256": str(sha256), "length": int(length), "gaps": [*gaps]}:
+            ranges = tuple((int(offset), int(size)) for offset, size in gaps)
+            return Done(clip_id=clip_id, sha256=sha256, length_bytes=length, gaps=ranges)
         case {"clip_id": str(clip_id), "sha256": str(sha256), "length": int(length)}:
             return Done(clip_id=clip_id, sha256=sha256, length_bytes=length)
         case {"sha256": str(sha256), "length": int(length), "mtime_ns": int(mtime_ns), "uncached": bool(uncached)}:

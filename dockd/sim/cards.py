@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import ListedFile, Listing
 from dockd.errors import CameraGoneError
@@ -58,6 +58,11 @@ class DockedCard:
 
         async with _while_docked(docked):
             return await self._inner.copy(file, progress=seen)
+
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        """Copy what can be read of one file."""
+        async with _while_docked(self._docked):
+            return await self._inner.salvage(file, progress=progress)
 
     async def reread(self, file: ListedFile) -> ReadAgain:
         """Read a file once more."""

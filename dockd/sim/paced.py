@@ -6,7 +6,7 @@ Owns how long reading and erasing take. What is read and erased is the business 
 from collections.abc import Callable
 from itertools import pairwise
 
-from dockd.app.ports import Attached, Card, Cards, Clock, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Cards, Clock, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import ListedFile, Listing
 from dockd.tus.pace import Pace, book
@@ -64,6 +64,11 @@ class PacedCard:
         copied = await self._inner.copy(file, progress=_unheard)
         await self._pass(marks[STEPS // 2 :], progress)
         return copied
+
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        """Copy what can be read of one file."""
+        await self._bus.carry(file.length_bytes)
+        return await self._inner.salvage(file, progress=progress)
 
     async def reread(self, file: ListedFile) -> ReadAgain:
         """Read a file once more."""

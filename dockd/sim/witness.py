@@ -7,7 +7,7 @@ looks: an erasure that should not be goes on, so that the check at the end can f
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import Camera, ListedFile, Listing
 from dockd.sim.manifest import Manifest, Put
@@ -69,6 +69,9 @@ class _WatchedCard:
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         return await self._inner.copy(file, progress=progress)
+
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        return await self._inner.salvage(file, progress=progress)
 
     async def reread(self, file: ListedFile) -> ReadAgain:
         return await self._inner.reread(file)

@@ -17,8 +17,11 @@ FOLDER = Path(__file__).parent.parent / "databases"
 VERSIONS = sorted(path.name for path in FOLDER.glob("v*"))
 
 
-def test_there_is_a_database_of_every_version() -> None:
-    assert sorted(f"v{number}" for number in range(1, len(migrations()) + 1)) == VERSIONS
+RELEASED = ("v1",)
+
+
+def test_there_is_a_database_of_every_released_version() -> None:
+    assert set(RELEASED) <= set(VERSIONS) <= {f"v{number}" for number in range(1, len(migrations()) + 1)}
 
 
 @pytest.mark.parametrize("version", VERSIONS)

@@ -81,6 +81,7 @@ class Auditor:
         self._seq = 0
         self._hash = "0" * 64
         self._states: dict[int, str] = {}
+        self._salvaged: set[int] = set()
         self._lamps: dict[BayId, Lamp] = {}
         self._doubtful_since_s: dict[BayId, float] = {}
         self._checked_receipts: set[str] = set()
@@ -182,9 +183,16 @@ class Auditor:
             skip = (before, after) == ("copied", "receipted")
             require(forward or skip, f"I11: clip {key} goes {before} -> {after} ({cause})")
         else:
-            require(after == "found", f"I11: clip {key} begins as {after}")
+            begun = "copied" if cause == "salvaged" else "found"
+            require(after == begun, f"I11: clip {key} begins as {after} ({cause})")
         self._states[key] = after
-        if cause == "copied":
+        if cause == "salvaged":
+            self._salvaged.add(key)
+        require(
+            key not in self._salvaged or after in {"copied", "uploaded", "receipted", "held"},
+            f"I1: clip {key} is what was salvaged of a file, and becomes {after}",
+        )
+        if cause in {"copied", "salvaged"}:
             self._copied(self._one(key))
         if cause == "erased":
             self._erased(self._one(key))

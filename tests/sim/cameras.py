@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from dockd.app.ports import Attached, Copied, ReadAgain
+from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
 from dockd.domain.canonical import sha256_hex
 from dockd.domain.erasure import ErasePermit
+from dockd.domain.gaps import merged
 from dockd.domain.listing import listing_of
-from dockd.domain.model import BayId, Camera, ListedFile, Listing, Sha256, clip_id_of
+from dockd.domain.model import BayId, Camera, Gap, ListedFile, Listing, Sha256, clip_id_of
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
 from tests.sim.disk import SimSpool, flipped
 from tests.sim.fate import Fate, Fault
@@ -131,7 +132,7 @@ class SimCard:
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         """Copy one file into the spool."""
-        source = await self._source(file)
+        source = await self._whole(file)
         if source.grows:
             source.grows -= 1
             source.data += b"+" * self._fate.random.randrange(1, 300)
@@ -147,9 +148,34 @@ class SimCard:
         await self._step("copied")
         return Copied(clip_id=clip_id, sha256=Sha256(sha256_hex(data)), length_bytes=len(data))
 
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        """Copy what can be read of one file, zeros in the gaps."""
+        source = await self._source(file)
+        if len(source.data) != file.length_bytes or source.mtime_ns != file.mtime_ns:
+            raise TransientError(Reason.GROWING, f"{file.path!r} is {len(source.data)} bytes, was {file.length_bytes}")
+        data, gaps = bytearray(source.data), list[Gap]()
+        if self._torn(source, file):
+            gaps = self._gaps(len(data))
+            for gap in gaps:
+                data[gap.offset_bytes : gap.offset_bytes + gap.length_bytes] = bytes(gap.length_bytes)
+        for done in range(0, len(data), CHUNK_BYTES):
+            await self._step("salvage", most_s=2 * CHUNK_BYTES / RATE_BYTES_S)
+            progress(min(len(data), done + CHUNK_BYTES))
+        if sum(gap.length_bytes for gap in gaps) >= len(data):
+            raise PermanentError(Reason.UNREADABLE, f"{file.path!r}: not one byte")
+        digest = Sha256(sha256_hex(bytes(data)))
+        clip_id = clip_id_of(
+            camera=self._camera.identity, path=file.path, length_bytes=len(data), sha256=digest
+        )
+        await self._cards.spool.write(clip_id, bytes(data))
+        await self._step("salvaged")
+        if not gaps:
+            self._camera.read.setdefault((self._stay, file.path), []).append(digest)
+        return Salvaged(clip_id=clip_id, sha256=digest, length_bytes=len(data), gaps=merged(gaps))
+
     async def reread(self, file: ListedFile) -> ReadAgain:
         """Read a file past every cache."""
-        source = await self._source(file)
+        source = await self._whole(file)
         data = await self._read(source, file, progress=lambda _: None)
         digest = Sha256(sha256_hex(data))
         cached = self._fate.strikes(Fault.CACHED, self._camera.name)
@@ -192,6 +218,23 @@ class SimCard:
         if source.unreadable or self._fate.strikes(Fault.UNREADABLE, f"{self._camera.name} {file.path!r}"):
             raise PermanentError(Reason.UNREADABLE, f"{file.path!r}: Input/output error")
         return source
+
+    async def _whole(self, file: ListedFile) -> SimFile:
+        source = await self._source(file)
+        if self._torn(source, file):
+            raise PermanentError(Reason.UNREADABLE, f"{file.path!r}: Input/output error in the middle")
+        return source
+
+    def _torn(self, source: SimFile, file: ListedFile) -> bool:
+        name = f"{self._camera.name} {file.path!r}"
+        return bool(source.data) and self._fate.lasts(Fault.PARTLY_READABLE, name, of=name)
+
+    def _gaps(self, length_bytes: int) -> list[Gap]:
+        offsets = (self._fate.random.randrange(length_bytes) for _ in range(self._fate.random.randrange(1, 4)))
+        return [
+            Gap(offset_bytes=offset, length_bytes=min(self._fate.random.randrange(1, 400), length_bytes - offset))
+            for offset in offsets
+        ]
 
     async def _read(self, source: SimFile, file: ListedFile, *, progress: Callable[[int], None]) -> bytes:
         data = source.data

@@ -24,6 +24,7 @@ class Fault(StrEnum):
     MISREAD = "a read gives wrong bytes"
     CACHED = "a re-read that a cache may have answered"
     UNREADABLE = "a file that cannot be read"
+    PARTLY_READABLE = "a file that reads with errors in it"
     GROWING = "a file still growing"
     OPEN_FAILS = "a card that does not open"
     LISTING_ERROR = "listing ends in an error"
@@ -76,6 +77,7 @@ RATES: Mapping[Fault, float] = {
     Fault.MISREAD: 0.06,
     Fault.CACHED: 0.1,
     Fault.UNREADABLE: 0.05,
+    Fault.PARTLY_READABLE: 0.06,
     Fault.GROWING: 0.15,
     Fault.OPEN_FAILS: 0.3,
     Fault.LISTING_ERROR: 0.2,

@@ -120,7 +120,7 @@ def test_after_a_week_without_a_broker_only_alarms_are_told() -> None:
     async def scene(world: Scene) -> None:
         world.broker.dead = True
         camera = world.camera("cam", FOUR)
-        world.plan(Fault.UNREADABLE, 2)
+        world.plan(Fault.UNREADABLE, 5)
         world.dock(camera, 1)
         await world.rest()
         world.pull(camera)

@@ -1,6 +1,6 @@
 from collections.abc import Callable
 
-from dockd.app.ports import Attached, Card, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.lamps import Lamp
 from dockd.domain.listing import listing_of
@@ -61,6 +61,11 @@ class QuickCard:
         progress(1)
         return Copied(clip_id=ClipId("c"), sha256=Sha256("d"), length_bytes=file.length_bytes)
 
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        self._note("salvage")
+        progress(1)
+        return Salvaged(clip_id=ClipId("c"), sha256=Sha256("d"), length_bytes=file.length_bytes, gaps=())
+
     async def reread(self, file: ListedFile) -> ReadAgain:
         self._note("reread")
         return ReadAgain(sha256=Sha256("d"), length_bytes=file.length_bytes, uncached=True)
@@ -106,6 +111,15 @@ async def test_reading_again_and_erasing_take_their_turn_on_the_same_bus() -> No
     await other.listing()
     await other.close()
     assert inner.log == [("reread", 0.0), ("erase", 7.75), ("listing", 7.75), ("close", 7.75)]
+
+
+async def test_salvaging_takes_its_turn_on_the_same_bus() -> None:
+    clock = HandClock()
+    inner = QuickCard(clock)
+    card = await PacedCards(QuickCards(inner), bus=PacedBus(clock=clock, bytes_s=1_000_000)).open(ATTACHED)
+    await card.reread(FILE)
+    assert (await card.salvage(FILE, progress=lambda _: None)).length_bytes == 8_000_000
+    assert inner.log == [("reread", 0.0), ("salvage", 7.75)]
 
 
 async def test_a_bus_without_a_limit_takes_no_time() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dockd.app.ports import Attached, Card, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.listing import listing_of
 from dockd.domain.model import (
@@ -103,6 +103,11 @@ class SlowCard:
         progress(file.length_bytes)
         return COPIED
 
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        await self._work()
+        progress(file.length_bytes)
+        return Salvaged(clip_id=COPIED.clip_id, sha256=COPIED.sha256, length_bytes=file.length_bytes, gaps=())
+
     async def reread(self, file: ListedFile) -> ReadAgain:
         await self._work()
         return ReadAgain(sha256=Sha256("d"), length_bytes=file.length_bytes, uncached=True)
@@ -127,6 +132,7 @@ class OneCard:
 CALLS: list[Callable[[Card], object]] = [
     lambda card: card.listing(),
     lambda card: card.copy(FILE, progress=lambda _: None),
+    lambda card: card.salvage(FILE, progress=lambda _: None),
     lambda card: card.reread(FILE),
     lambda card: card.erase(PERMIT),
 ]

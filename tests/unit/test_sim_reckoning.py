@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from dockd.app.ports import Attached, Card, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.listing import listing_of
 from dockd.domain.model import (
@@ -121,6 +121,10 @@ class NotingCard:
         progress(file.length_bytes)
         return Copied(clip_id=ClipId("c"), sha256=Sha256("d"), length_bytes=file.length_bytes)
 
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
+        progress(file.length_bytes)
+        return Salvaged(clip_id=ClipId("c"), sha256=Sha256("d"), length_bytes=file.length_bytes, gaps=())
+
     async def reread(self, file: ListedFile) -> ReadAgain:
         return ReadAgain(sha256=Sha256("d"), length_bytes=file.length_bytes, uncached=True)
 
@@ -184,6 +188,7 @@ async def test_a_witness_changes_nothing_else_about_a_card() -> None:
     seen: list[int] = []
     assert (await card.listing()).files == ()
     assert (await card.copy(file, progress=seen.append)).length_bytes == 100
+    assert (await card.salvage(file, progress=seen.append)).gaps == ()
     assert (await card.reread(file)).uncached
-    assert seen == [100]
+    assert seen == [100, 100]
     assert witness.sightings == ()

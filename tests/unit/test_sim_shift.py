@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from dockd.app.ports import Attached, Card, Copied, ReadAgain
+from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import BayId, ClipKey, DockingId, ListedFile, Listing, StationId, Timestamp
 from dockd.errors import InvariantError
@@ -51,6 +51,9 @@ class ErasingCard:
         raise AssertionError
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+        raise AssertionError(file, progress)
+
+    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
         raise AssertionError(file, progress)
 
     async def reread(self, file: ListedFile) -> ReadAgain:

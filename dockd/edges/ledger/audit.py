@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dockd.domain.canonical import sha256_hex
-from dockd.domain.clip import TRANSITIONS, Move
+from dockd.domain.clip import SALVAGED, TRANSITIONS, Move
 from dockd.domain.custody import BrokenChainError, Link, verify
 from dockd.domain.model import Clip, ClipKey, ClipState, StationId, clip_id_of
 from dockd.domain.receipt import Expected, Receipt, ReceiptError, check_claims, parse_receipt
@@ -236,7 +236,7 @@ def _lawful(body: _Body) -> bool:
     if body.cause == "superseded":
         return body.begin == body.end
     if not body.begin:
-        return (body.cause, body.end) == (Move.FOUND, ClipState.FOUND)
+        return (body.cause, body.end) in {(Move.FOUND, ClipState.FOUND), (SALVAGED, ClipState.COPIED)}
     try:
         return TRANSITIONS.get((ClipState(body.begin), Move(body.cause))) == body.end
     except ValueError:

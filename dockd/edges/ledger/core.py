@@ -9,10 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
 
-from dockd.domain.clip import Change, Move, advance
+from dockd.app.ports import Salvaged
+from dockd.domain.clip import SALVAGED, Change, Move, advance
 from dockd.domain.custody import GENESIS, Entry, Link, append
+from dockd.domain.gaps import gaps_text
 from dockd.domain.listing import kind_of, reconcile, recording_of, tags_of
-from dockd.domain.model import BayId, Camera, Clip, ClipKey, ClipState, DockingId, ListedFile, Listing, Timestamp
+from dockd.domain.model import BayId, Camera, Clip, ClipKey, ClipState, DockingId, ListedFile, Listing, Tag, Timestamp
 from dockd.edges.ledger.entries import facts_of, found_facts
 from dockd.edges.ledger.rows import (
     CLIP_COLUMNS,
@@ -26,7 +28,7 @@ from dockd.edges.ledger.rows import (
     text_in,
     words,
 )
-from dockd.errors import InvariantError, StaleMoveError
+from dockd.errors import InvariantError, Reason, StaleMoveError
 
 CHUNK_ROWS = 1000
 """Rows of a listing held in memory at a time, apart from the listing itself."""
@@ -35,6 +37,11 @@ _INSERT_LINK = "INSERT INTO custody (seq, prev, hash, body, clip) VALUES (?, ?, 
 _INSERT_CLIP = (
     "INSERT INTO clips (key, found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"
     " tags, urgent, assurance, spooled, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'none', 0, '')"
+)
+_INSERT_SALVAGED = (
+    "INSERT INTO clips (key, found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"
+    " tags, urgent, sha256, clip_id, assurance, spooled, detail, copied_seq, superseded_in, gaps)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'none', 1, '', ?, ?, ?)"
 )
 
 
@@ -154,6 +161,77 @@ class LedgerCore:
                   state_to=old.state.value, facts={"by": str(new.key)})
         )  # fmt: skip
         return new
+
+    def salvage(self, key: ClipKey, salvaged: Salvaged, *, docking: DockingId, time: Timestamp) -> Clip:
+        """Write down what was salvaged of a clip's file, as a clip of its own that is apart from the docking's work.
+
+        Raises:
+            StaleMoveError: the clip was listed in another docking since.
+
+        """
+        of = self.clip(key)
+        if of.docking != docking:
+            raise StaleMoveError(f"clip {key}: docking {docking} was asked for, it was listed in {of.docking} since")
+        place = self.place(docking)
+        clip = replace(
+            of,
+            key=self._next_key(),
+            camera=place.camera,
+            state=ClipState.COPIED,
+            tags=of.tags | {Tag.SALVAGED},
+            sha256=salvaged.sha256,
+            clip_id=salvaged.clip_id,
+            gaps=salvaged.gaps,
+        )
+        # The row first: its entry names it.
+        row = (*_found_row(clip), clip.sha256, clip.clip_id, self.end.seq + 1, docking, gaps_text(clip.gaps))
+        self.connection.execute(_INSERT_SALVAGED, row)
+        self._append(
+            Entry(time=time, actor="offload", cause=SALVAGED, bay=place.bay, docking=docking,
+                  camera=place.camera.serial, clip=clip.key, clip_id=clip.clip_id, state_to=clip.state.value,
+                  facts={**found_facts(clip), "sha256": salvaged.sha256, "of": str(key), "gaps": gaps_text(clip.gaps)})
+        )  # fmt: skip
+        return self.clip(clip.key)
+
+    def broke(self, docking: DockingId, reason: Reason, detail: str, *, time: Timestamp) -> None:
+        """Write down why nothing more is done with a camera in this docking; the first cause stands."""
+        cursor = self.connection.execute(
+            "UPDATE dockings SET reason = ?, detail = ? WHERE key = ? AND reason IS NULL",
+            (reason.value, words(detail), docking),
+        )
+        if cursor.rowcount:
+            facts = {"reason": reason.value, "why": words(detail)}
+            self.note("camera broken", actor="offload", time=time, docking=docking, facts=facts)
+
+    def acknowledge_clip(self, key: ClipKey, *, actor: str, why: str, time: Timestamp) -> Clip:
+        """Write down that somebody has looked at a held clip and lets it be: it stays held, and on the accounts.
+
+        Raises:
+            StaleMoveError: it is not held.
+
+        """
+        cursor = self.connection.execute(
+            "UPDATE clips SET acknowledged = ? WHERE key = ? AND state = 'held'", (words(f"{actor}: {why}"), key)
+        )
+        if cursor.rowcount != 1:
+            raise StaleMoveError(f"clip {key} is {self.clip(key).state.value}, expected held")
+        self.note("acknowledged", actor=actor, time=time, clip=key, facts={"why": words(why)})
+        return self.clip(key)
+
+    def acknowledge_docking(self, docking: DockingId, *, actor: str, why: str, time: Timestamp) -> None:
+        """Write down that somebody has looked at a camera that broke.
+
+        Raises:
+            StaleMoveError: it did not break in that docking.
+
+        """
+        cursor = self.connection.execute(
+            "UPDATE dockings SET acknowledged = ? WHERE key = ? AND reason IS NOT NULL",
+            (words(f"{actor}: {why}"), docking),
+        )
+        if cursor.rowcount != 1:
+            raise StaleMoveError(f"docking {docking} broke for no reason that is on record")
+        self.note("acknowledged", actor=actor, time=time, docking=docking, facts={"why": words(why)})
 
     def annotate(self, key: ClipKey, change: Change) -> None:
         """Set what a clip waits for."""
@@ -288,11 +366,15 @@ class LedgerCore:
         return map(clip_of, cursor)
 
     def _insert(self, place: Place, files: Sequence[ListedFile], *, time: Timestamp) -> tuple[Clip, ...]:
-        (last,) = self.connection.execute("SELECT coalesce(max(key), 0) FROM clips").fetchone()
-        clips = tuple(_found(place, file, key=ClipKey(key)) for file, key in zip(files, count(last + 1), strict=False))
+        keys = count(self._next_key())
+        clips = tuple(_found(place, file, key=ClipKey(key)) for file, key in zip(files, keys, strict=False))
         self.connection.executemany(_INSERT_CLIP, map(_found_row, clips))
         self.connection.executemany(_INSERT_LINK, self._found_links(place, clips, time=time))
         return clips
+
+    def _next_key(self) -> ClipKey:
+        (last,) = self.connection.execute("SELECT coalesce(max(key), 0) FROM clips").fetchone()
+        return ClipKey(last + 1)
 
     def _found_links(self, place: Place, clips: Sequence[Clip], *, time: Timestamp) -> Iterator[Row]:
         for clip in clips:

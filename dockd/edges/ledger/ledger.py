@@ -4,19 +4,24 @@ Owns the binding of calls to closures and queries, and the time of entries: take
 order of times is the order of calls. Knows neither threads nor SQL.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
 
-from dockd.app.ports import Attached
+from dockd.app.ports import Attached, Salvaged
 from dockd.domain.bay import Tally
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Link
 from dockd.domain.model import Assurance, BayId, Clip, ClipKey, DockingId, ListedFile, Listing, Timestamp
 from dockd.domain.schedule import Head
 from dockd.edges.ledger import reads
+from dockd.edges.ledger.accounts import LedgerAccounts
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.runner import Runner
+from dockd.edges.ledger.witness import Witness
+from dockd.errors import DockdError, Reason
 
 T = TypeVar("T")
 
@@ -24,11 +29,21 @@ T = TypeVar("T")
 class StationLedger:
     """Durable state of one station: implements `app.ports.Ledger`. Made by `start.open_ledger` or `open_inline`."""
 
-    def __init__(self, runner: Runner, *, now: Callable[[], Timestamp], release: Callable[[], None]) -> None:
-        """Take a started runner; `release` lets go of the state folder, last of all."""
+    def __init__(
+        self,
+        runner: Runner,
+        *,
+        now: Callable[[], Timestamp],
+        release: Callable[[], None],
+        witness: Witness | None = None,
+    ) -> None:
+        """Take a started runner; `release` lets go of the state folder, last of all. A simulated one has no witness."""
         self._runner = runner
         self._now = now
         self._release = release
+        self._witness = witness
+        self._closed = False
+        self.accounts = LedgerAccounts(runner, now=now)
 
     async def __aenter__(self) -> Self:
         """Give itself."""
@@ -41,11 +56,41 @@ class StationLedger:
         await self.close()
 
     async def close(self) -> None:
-        """Commit what was asked for, close the database, let go of the state folder; again does nothing."""
+        """Commit what was asked for, state the chain's end, close the database, let go of the state folder.
+
+        Again does nothing. A statement that cannot be made leaves the one before, which stays true.
+        """
+        if self._closed:
+            return
+        self._closed = True
         try:
-            await self._runner.close()
+            with suppress(DockdError):
+                await self.state_end()
         finally:
-            self._release()
+            try:
+                await self._runner.close()
+            finally:
+                self._release()
+
+    async def state_end(self) -> None:
+        """Leave a signed checkpoint in the state folder, if the chain moved since the last one.
+
+        Goes through the writer and back in any case, and so finds out, too, whether its files still are the ledger.
+
+        Raises:
+            TransientError: DISK or DISK_FULL; the checkpoint before stays, and stays true.
+            InvariantError: the database is no longer in its place, or damaged.
+
+        """
+        if self._witness is None:
+            return
+        owed = await self._runner.run(self._witness.owes)
+        if owed is not None:
+            await asyncio.to_thread(self._witness.state, owed)
+
+    async def stand(self) -> None:
+        """See that the files of this ledger still are what lies in its place. Raises as `state_end`."""
+        await self._runner.run(_nothing)
 
     async def query(self, query: Query[T]) -> T:
         """Answer a question of `views`."""
@@ -84,6 +129,26 @@ class StationLedger:
         """
         time = self._now()
         return await self._runner.run(lambda core: core.supersede(key, file, docking=docking, time=time))
+
+    async def salvage(self, key: ClipKey, salvaged: Salvaged, *, docking: DockingId) -> Clip:
+        """Write down what was salvaged of a clip's file: a COPIED row of its own, apart from this docking's work."""
+        time = self._now()
+        return await self._runner.run(lambda core: core.salvage(key, salvaged, docking=docking, time=time))
+
+    async def broke(self, docking: DockingId, reason: Reason, detail: str) -> None:
+        """Write down why nothing more is done with a camera in this docking; the first cause stands."""
+        time = self._now()
+        await self._runner.run(lambda core: core.broke(docking, reason, detail, time=time))
+
+    async def acknowledge_clip(self, key: ClipKey, *, actor: str, why: str) -> Clip:
+        """Write down who lets a held clip be, and why; it stays held."""
+        time = self._now()
+        return await self._runner.run(lambda core: core.acknowledge_clip(key, actor=actor, why=why, time=time))
+
+    async def acknowledge_docking(self, docking: DockingId, *, actor: str, why: str) -> None:
+        """Write down who has looked at a camera that broke, and what they say."""
+        time = self._now()
+        await self._runner.run(lambda core: core.acknowledge_docking(docking, actor=actor, why=why, time=time))
 
     async def note(
         self,
@@ -148,3 +213,7 @@ class StationLedger:
     async def record_told(self, seq: int) -> None:
         """Write down that it knows everything up to this entry."""
         await self._runner.run(lambda core: core.record_told(seq))
+
+
+def _nothing(_: object) -> None:
+    return None

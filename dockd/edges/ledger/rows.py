@@ -1,6 +1,6 @@
 """Rows and the values they stand for: how a clip, a docking and a link look in the database.
 
-Owns the column order of schema/0001_init.sql. Knows no connection.
+Owns the column order of schema/. Knows no connection.
 """
 
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from operator import attrgetter
 from typing import Any
 
 from dockd.domain.custody import Link
+from dockd.domain.gaps import gaps_in
 from dockd.domain.model import (
     Assurance,
     BayId,
@@ -60,6 +61,8 @@ CLIP_COLUMNS = (
     "copied_seq",
     "receipted_utc",
     "superseded_in",
+    "gaps",
+    "acknowledged",
 )
 """Columns of `clips`, as `c.*` gives them."""
 
@@ -69,7 +72,10 @@ CAMERA_WIDTH = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Docking:
-    """One stay of a camera in a bay. `early` is None where the service ended before the docking did."""
+    """One stay of a camera in a bay. `early` is None where the service ended before the docking did.
+
+    `reason` and `detail` say why nothing more was done with the camera; `acknowledged` who has looked at that.
+    """
 
     key: DockingId
     bay: BayId
@@ -82,6 +88,9 @@ class Docking:
     ended_utc: str | None
     early: bool | None
     left_files: int | None
+    reason: Reason | None = None
+    detail: str = ""
+    acknowledged: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +136,8 @@ def clip_of(row: Row) -> Clip:
     (
         serial, volume, model, firmware,
         key, _found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id, tags, urgent,
-        verified_in, sha256, clip_id, url, assurance, receipt, meta_sha256, spooled, reason, detail, *_,
+        verified_in, sha256, clip_id, url, assurance, receipt, meta_sha256, spooled, reason, detail, _copied_seq,
+        _receipted_utc, _superseded_in, gaps, acknowledged, *_,
     ) = row  # fmt: skip
     return Clip(
         key=key,
@@ -151,12 +161,17 @@ def clip_of(row: Row) -> Clip:
         spooled=spooled == 1,
         reason=None if reason is None else Reason(reason),
         detail=detail,
+        gaps=gaps_in(gaps) if gaps else (),
+        acknowledged=acknowledged,
     )
 
 
 def docking_of(row: Row) -> Docking:
     """Read `dockings.*`."""
-    (key, bay, serial, volume, model, firmware, attached, listed, sha256, files, size, ended, early, left, *_) = row
+    (
+        key, bay, serial, volume, model, firmware, attached, listed, sha256, files, size, ended, early, left,
+        reason, detail, acknowledged, *_,
+    ) = row  # fmt: skip
     return Docking(
         key=key,
         bay=bay,
@@ -169,6 +184,9 @@ def docking_of(row: Row) -> Docking:
         ended_utc=ended,
         early=None if early is None else early == 1,
         left_files=left,
+        reason=None if reason is None else Reason(reason),
+        detail=detail,
+        acknowledged=acknowledged,
     )
 
 
@@ -231,6 +249,7 @@ _MUTABLE: dict[str, Callable[[Any], dict[str, Value]]] = {
     "spooled": _flag("spooled"),
     "reason": _word("reason"),
     "detail": _same("detail"),
+    "acknowledged": _same("acknowledged"),
 }
 """How each field of a clip that may change is stored; what is not named here never changes."""
 
