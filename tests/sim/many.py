@@ -1,16 +1,48 @@
-"""Many seeds: as the soak asks for them, and on every processor at once for a test.
+"""Many numbers of one harness: as the soak asks for them, and on every processor at once for a test.
 
 Owns how runs are spread over processes. Must not know what a run is.
 """
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from multiprocessing import get_context
+from typing import TypeVar
 
-from tests.sim.shift import run
+from tests.sim.shift import Outcome, run
+
+T = TypeVar("T")
+
+BATCH = 20
+IN_CI = bool(os.environ.get("CI"))
+
+
+def wanted(variable: str, *, here: int, in_ci: int) -> int:
+    """Say how many numbers a test is to run: what the environment says, or more where it is the CI."""
+    return int(os.environ.get(variable) or (in_ci if IN_CI else here))
+
+
+def spread(one: Callable[[int], T], wanted: Sequence[int]) -> list[T]:
+    """Call `one`, a function of a module, with every number, in as many processes as there are processors.
+
+    The processes are new ones: they inherit no thread, no lock and no measuring of coverage.
+    """
+    if not wanted:
+        return []
+    with ProcessPoolExecutor(mp_context=get_context("spawn")) as pool:
+        return list(pool.map(one, wanted, chunksize=BATCH))
+
+
+def seed(number: int) -> Outcome:
+    """Run one shift; its trace comes along only if it failed."""
+    outcome = run(number)
+    return outcome if outcome.error else replace(outcome, lines=())
 
 
 def numbers(seeds: range) -> Iterator[tuple[int, str]]:
     """Run every seed; give those that failed, with the end of their trace."""
-    for seed in seeds:
-        outcome = run(seed)
+    for number in seeds:
+        outcome = run(number)
         if outcome.error:
-            yield seed, str(outcome)
+            yield number, str(outcome)
