@@ -55,11 +55,12 @@ class BayKeeper:
         policy: Policy,
         again: Callable[[], bool],
         twin: Callable[[Attached], "BayKeeper | None"],
+        ended: Callable[[], None],
     ) -> None:
         """Begin knowing nothing of the bay.
 
         `again` says whether a camera was lifted only just before it was docked ("this one first"); `twin` finds another
-        bay in which the same camera seems to be docked.
+        bay in which the same camera seems to be docked; `ended` hears of every docking whose end is on record.
         """
         self._ledger = ledger
         self._cards = cards
@@ -69,6 +70,7 @@ class BayKeeper:
         self._policy = policy
         self._again = again
         self._twin = twin
+        self._ended = ended
         self._bay = Bay(number=number)
         self._lamp = Lamp.OFF
         self._mailbox: asyncio.Queue[FeedEvent] = asyncio.Queue()
@@ -82,6 +84,11 @@ class BayKeeper:
     def bay(self) -> Bay:
         """The bay as it is now."""
         return self._bay
+
+    @property
+    def dockings(self) -> frozenset[DockingId]:
+        """The open docking, also one that broke before it was listed."""
+        return frozenset(self._open)
 
     @property
     def lamp(self) -> Lamp:
@@ -213,6 +220,7 @@ class BayKeeper:
             await asyncio.wait({stay})
             left_files = work_of(await self._ledger.tally(docking)).left_files
             await self._ledger.undock(docking, early=not listed or left_files > 0, left_files=left_files)
+            self._ended()
             del self._open[docking]
 
     async def _keep_counts(self) -> None:

@@ -30,6 +30,7 @@ from dockd.domain.model import (
     Sha256,
     Timestamp,
 )
+from dockd.domain.quarantine import Broken, Held
 from dockd.domain.receipt import Receipt
 from dockd.domain.schedule import Head
 from dockd.errors import Reason
@@ -299,6 +300,18 @@ class Ledger(Protocol):
             StaleMoveError: it did not break in that docking.
 
         """
+        ...
+
+    async def held(self, *, key: ClipKey | None = None, after: ClipKey, limit: int) -> Sequence[Held]:
+        """Give held clips in the order in which they were found, or that one."""
+        ...
+
+    async def broken(self) -> Sequence[Broken]:
+        """Give every camera that is in quarantine, the latest first."""
+        ...
+
+    async def find(self, key: ClipKey) -> Clip | None:
+        """Read one clip, if there is such a one."""
         ...
 
     async def note(

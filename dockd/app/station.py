@@ -7,6 +7,8 @@ import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dockd.app.account_ports import Accounting
+from dockd.app.accounting import Accountant
 from dockd.app.bay import BayKeeper
 from dockd.app.bus import Bus
 from dockd.app.policy import Policy
@@ -55,6 +57,7 @@ class Ports:
     clock: Clock
     chance: Chance
     broker: Broker | None = None
+    accounting: Accounting | None = None
 
 
 class Station:
@@ -64,7 +67,7 @@ class Station:
         """Wire the loops; `bays` gives each bay's bus by name."""
         self._ports = ports
         self._policy = policy
-        self._docked: dict[BayId, Camera] = {}
+        self._docked: dict[BayId, Attached] = {}
         self._lifted_s: dict[Camera, float] = {}
         self._again_in: set[BayId] = set()
         self._feed_ended = False
@@ -83,6 +86,7 @@ class Station:
             ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
         )
         self._reporter = self._reporter_of(ports.broker)
+        self._accountant = self._accountant_of(ports.accounting)
         self._buses = {name: self._bus() for name in sorted(set(bays.values()))}
         self._bus_of = {number: self._buses[name] for number, name in bays.items()}
         self._keepers = {number: self._keeper(number) for number in sorted(bays)}
@@ -98,6 +102,8 @@ class Station:
             group.create_task(self._reclaimer.run(), name="reclaim")
             if self._reporter is not None:
                 group.create_task(self._reporter.run(), name="reporter")
+            if self._accountant is not None:
+                group.create_task(self._accountant.run(), name="accounts")
             group.create_task(self._route(), name="feed")
 
     @property
@@ -118,6 +124,11 @@ class Station:
         return self._uplink.resting
 
     @property
+    def accounted(self) -> bool:
+        """Say whether every account is closed that can be closed now."""
+        return self._accountant is None or self._accountant.resting
+
+    @property
     def full(self) -> bool:
         """Say whether copying stands still on a bus for want of room in the spool."""
         return any(bus.full for bus in self._buses.values())
@@ -130,6 +141,30 @@ class Station:
     def docking(self, bay: BayId) -> DockingId | None:
         """Say which docking a bay is in."""
         return self._keepers[bay].bay.docking
+
+    # --- what quarantine needs of the bays ---
+
+    def works_on(self, docking: DockingId) -> bool:
+        """Say whether a camera is docked in that stay, and nothing is wrong with it."""
+        return any(
+            keeper.bay.docking == docking and keeper.bay.phase is not Phase.FAULT for keeper in self._keepers.values()
+        )
+
+    def goes_on(self, clip: Clip) -> None:
+        """Have a clip worked on that has left quarantine."""
+        for number, keeper in self._keepers.items():
+            if keeper.bay.docking == clip.docking:
+                self._bus_of[number].retry(clip.key)
+        self._uplink.bell.ring()
+        self._moved(clip)
+
+    def read_again(self, docking: DockingId) -> bool:
+        """Begin a new stay with the camera that is docked in that one; False where none is."""
+        for number, keeper in self._keepers.items():
+            if docking in keeper.dockings and number in self._docked:
+                keeper.tell(self._docked[number])
+                return True
+        return False
 
     async def undock_all(self) -> None:
         """End every stay as if the cameras were pulled now, and wait until that is on record."""
@@ -147,6 +182,7 @@ class Station:
             uplink=self._uplink.view(),
             backlog=await self._ports.ledger.backlog(),
             spool_full=self._space.full,
+            account=None if self._accountant is None else await self._accountant.view(),
         )
 
     async def _route(self) -> None:
@@ -163,15 +199,15 @@ class Station:
         """Keep what is docked where, as the feed tells it: a bay's own word may lag behind another's."""
         now_s = self._ports.clock.monotonic_s()
         match event:
-            case Attached(bay=bay, camera=camera):
-                self._docked[bay] = camera
+            case Attached(bay=bay, camera=camera) as attached:
+                self._docked[bay] = attached
                 self._again_in.discard(bay)
                 if now_s - self._lifted_s.pop(camera, -LIFTED_S - 1) <= LIFTED_S:
                     self._again_in.add(bay)
             case Detached(bay=bay) | Empty(bay=bay):
                 self._lifted_s = {other: at_s for other, at_s in self._lifted_s.items() if now_s - at_s <= LIFTED_S}
                 if bay in self._docked:
-                    self._lifted_s[self._docked.pop(bay)] = now_s
+                    self._lifted_s[self._docked.pop(bay).camera] = now_s
             case ChargeRead():
                 pass
 
@@ -182,6 +218,22 @@ class Station:
         return Reporter(
             ledger=ports.ledger, broker=broker, clock=ports.clock, chance=ports.chance, station=self._policy.station
         )
+
+    def _accountant_of(self, accounting: Accounting | None) -> Accountant | None:
+        if accounting is None:
+            return None
+        ports = self._ports
+        return Accountant(
+            accounts=accounting.store,
+            book=accounting.book,
+            clock=ports.clock,
+            chance=ports.chance,
+            policy=self._policy,
+        )
+
+    def _ended(self) -> None:
+        if self._accountant is not None:
+            self._accountant.bell.ring()
 
     def _news(self) -> None:
         if self._reporter is not None:
@@ -209,13 +261,14 @@ class Station:
             policy=self._policy,
             again=lambda: number in self._again_in,
             twin=self._twin,
+            ended=self._ended,
         )
 
     def _twin(self, attached: Attached) -> BayKeeper | None:
         def same(other: Camera) -> bool:
             return (other.serial, other.volume) == (attached.camera.serial, attached.camera.volume)
 
-        others = (number for number, camera in self._docked.items() if number != attached.bay and same(camera))
+        others = (number for number, it in self._docked.items() if number != attached.bay and same(it.camera))
         return next((self._keepers[number] for number in others), None)
 
     def _moved(self, clip: Clip) -> None:

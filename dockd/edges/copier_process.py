@@ -240,11 +240,18 @@ def _parse(line: bytes) -> Sign | Answer:
 def _parse_done(told: Mapping[object, object]) -> Done:
     match told:
         case {"clip_id": str(clip_id), "sha256": str(sha256), "length": int(length), "gaps": [*gaps]}:
-            ranges = tuple((int(offset), int(size)) for offset, size in gaps)
-            return Done(clip_id=clip_id, sha256=sha256, length_bytes=length, gaps=ranges)
+            return Done(clip_id=clip_id, sha256=sha256, length_bytes=length, gaps=tuple(map(_gap, gaps)))
         case {"clip_id": str(clip_id), "sha256": str(sha256), "length": int(length)}:
             return Done(clip_id=clip_id, sha256=sha256, length_bytes=length)
         case {"sha256": str(sha256), "length": int(length), "mtime_ns": int(mtime_ns), "uncached": bool(uncached)}:
             return Done(sha256=sha256, length_bytes=length, mtime_ns=mtime_ns, uncached=uncached)
         case _:
             return Done()
+
+
+def _gap(told: object) -> tuple[int, int]:
+    match told:
+        case [int(offset), int(length)]:
+            return offset, length
+        case _:
+            raise ValueError(f"a gap is {told!r:.200}, expected an offset and a length")

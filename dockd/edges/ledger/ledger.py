@@ -15,8 +15,9 @@ from dockd.domain.bay import Tally
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Link
 from dockd.domain.model import Assurance, BayId, Clip, ClipKey, DockingId, ListedFile, Listing, Timestamp
+from dockd.domain.quarantine import Broken, Held
 from dockd.domain.schedule import Head
-from dockd.edges.ledger import reads
+from dockd.edges.ledger import reads, views
 from dockd.edges.ledger.accounts import LedgerAccounts
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.runner import Runner
@@ -149,6 +150,18 @@ class StationLedger:
         """Write down who has looked at a camera that broke, and what they say."""
         time = self._now()
         await self._runner.run(lambda core: core.acknowledge_docking(docking, actor=actor, why=why, time=time))
+
+    async def held(self, *, key: ClipKey | None = None, after: ClipKey, limit: int) -> Sequence[Held]:
+        """Give held clips in the order in which they were found, or that one."""
+        return await self._runner.fetch(views.held(key=key, after=after, limit=limit))
+
+    async def broken(self) -> Sequence[Broken]:
+        """Give every camera that is in quarantine, the latest first."""
+        return await self._runner.fetch(views.broken())
+
+    async def find(self, key: ClipKey) -> Clip | None:
+        """Read one clip, if there is such a one."""
+        return await self._runner.fetch(views.found(key))
 
     async def note(
         self,

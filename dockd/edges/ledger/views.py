@@ -6,9 +6,10 @@ Owns the SELECTs that no decision rests on. Like `reads`, it knows no connection
 from collections.abc import Sequence
 
 from dockd.domain.custody import Link
-from dockd.domain.model import CameraSerial, Clip, ClipId, ClipKey, ClipState, DockingId
+from dockd.domain.model import Camera, CameraSerial, Clip, ClipId, ClipKey, ClipState, DockingId
+from dockd.domain.quarantine import Broken, Held
 from dockd.edges.ledger.reads import Query, clips_of, links_of
-from dockd.edges.ledger.rows import Docking, Row, StoredReceipt, docking_of, text_in
+from dockd.edges.ledger.rows import Docking, Row, StoredReceipt, clip_of, docking_of, text_in
 
 
 def clips(
@@ -88,6 +89,86 @@ def custody_of(key: ClipKey) -> Query[tuple[Link, ...]]:
         parameters=(key,),
         decode=links_of,
     )
+
+
+def held(*, key: ClipKey | None = None, after: ClipKey, limit: int) -> Query[tuple[Held, ...]]:
+    """Held clips, in the order they were found, or that one; each with the time of the entry that held it."""
+    return Query(
+        sql="SELECT (SELECT json_extract(CAST(e.body AS TEXT), '$.utc') FROM custody e WHERE e.clip = c.key"
+        " AND json_extract(CAST(e.body AS TEXT), '$.to') = 'held' ORDER BY e.seq DESC LIMIT 1),"
+        " c.superseded_in IS c.docking, f.serial, f.volume, f.model, f.firmware, c.*"
+        " FROM clips c JOIN dockings f ON f.key = c.found_in"
+        " WHERE c.state = 'held' AND c.key > ?1 AND (?2 IS NULL OR c.key = ?2) ORDER BY c.key LIMIT ?3",
+        parameters=(after, key, limit),
+        decode=_held,
+    )
+
+
+def broken() -> Query[tuple[Broken, ...]]:
+    """Cameras in quarantine, the latest first: the last docking that broke, and none since that listed and worked."""
+    return Query(
+        sql="SELECT * FROM dockings d WHERE d.reason IS NOT NULL AND NOT EXISTS ("
+        " SELECT 1 FROM dockings l WHERE l.serial = d.serial AND l.volume = d.volume AND l.key > d.key"
+        " AND (l.reason IS NOT NULL OR l.listed_utc IS NOT NULL)) ORDER BY d.key DESC",
+        parameters=(),
+        decode=_broken,
+    )
+
+
+def alarms() -> Query[tuple[int, int]]:
+    """How many clips and how many cameras are in quarantine that nobody has looked at."""
+    return Query(
+        sql="SELECT (SELECT count(*) FROM clips WHERE state = 'held' AND acknowledged = ''),"
+        " (SELECT count(*) FROM dockings d WHERE d.reason IS NOT NULL AND d.acknowledged = '' AND NOT EXISTS ("
+        " SELECT 1 FROM dockings l WHERE l.serial = d.serial AND l.volume = d.volume AND l.key > d.key"
+        " AND (l.reason IS NOT NULL OR l.listed_utc IS NOT NULL)))",
+        parameters=(),
+        decode=_pair,
+    )
+
+
+def found(key: ClipKey) -> Query[Clip | None]:
+    """One clip, or None where there is no such one."""
+    return Query(
+        sql="SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
+        " WHERE c.key = ?",
+        parameters=(key,),
+        decode=lambda rows: clip_of(rows[0]) if rows else None,
+    )
+
+
+def dockings_of(camera: Camera, *, limit: int) -> Query[tuple[Docking, ...]]:
+    """The dockings of one camera and volume, the latest first."""
+    return Query(
+        sql="SELECT * FROM dockings WHERE serial = ? AND volume = ? ORDER BY key DESC LIMIT ?",
+        parameters=(text_in(camera.serial), text_in(camera.volume), limit),
+        decode=_dockings,
+    )
+
+
+def _held(rows: Sequence[Row]) -> tuple[Held, ...]:
+    return tuple(Held(clip=clip_of(tuple(row)), since_utc=since, parted=parted == 1) for since, parted, *row in rows)
+
+
+def _broken(rows: Sequence[Row]) -> tuple[Broken, ...]:
+    return tuple(
+        Broken(
+            docking=each.key,
+            bay=each.bay,
+            camera=each.camera,
+            since_utc=each.attached_utc,
+            reason=each.reason,
+            detail=each.detail,
+            acknowledged=each.acknowledged,
+        )
+        for each in map(docking_of, rows)
+        if each.reason is not None
+    )
+
+
+def _pair(rows: Sequence[Row]) -> tuple[int, int]:
+    ((clips_, cameras),) = rows
+    return clips_, cameras
 
 
 def _receipts(rows: Sequence[Row]) -> tuple[StoredReceipt, ...]:
