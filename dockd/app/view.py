@@ -5,6 +5,7 @@ Owns the shapes only; who shows them, and how, is not its business.
 
 from dataclasses import dataclass
 
+from dockd.app.accounting import AccountView
 from dockd.app.bus import Underway
 from dockd.app.uplink import UplinkView
 from dockd.domain.bay import Tally, Work
@@ -32,10 +33,14 @@ class BayView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationView:
-    """The whole station. `spool_full` says why copying stopped, empty while it does not."""
+    """The whole station. `spool_full` says why copying stopped, empty while it does not.
+
+    `account` is None where no accounts are kept.
+    """
 
     station: StationId
     bays: tuple[BayView, ...]
     uplink: UplinkView
     backlog: Tally
     spool_full: str
+    account: AccountView | None = None

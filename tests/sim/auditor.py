@@ -152,6 +152,13 @@ class Auditor:
         for body in taken.values():
             require(b"DCIM" not in body and b"ABCD" not in body, f"I14: the broker was told a file's name: {body!r}")
 
+    def accounts(self) -> None:
+        """Check that the accounts are closed, and that nothing differs in the end (I18)."""
+        differences = self._connection.execute("SELECT kind, clip_id, detail FROM differences").fetchall()
+        require(not differences, f"I18: at the end the accounts differ: {differences}")
+        open_ = self._connection.execute("SELECT docking FROM accounts WHERE declared_utc IS NULL").fetchall()
+        require(not open_, f"I18: the accounts of dockings {open_} were never closed")
+
     def rows(self) -> list[Row]:
         """Every clip."""
         return self._select("1 = 1 ORDER BY c.key", ())

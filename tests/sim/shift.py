@@ -171,6 +171,11 @@ async def _calm(world: World) -> None:
     await _wait(world, 2.0)
     require(world.running.station.settled, "I17: the feed has ended, all is done, and the station is not settled")
     await _wait(world, 130.0)
+    # Nobody waits for an account but us.
+    await world.running.station.undock_all()
+    while not world.running.station.accounted:
+        require(asyncio.get_running_loop().time() < limit_s, "I18: the accounts are not closed")
+        await _wait(world, 5.0)
     while not world.books.all_told():
         require(asyncio.get_running_loop().time() < limit_s, "I17: the broker is there, and events are not told")
         await _wait(world, 10.0)
@@ -245,6 +250,7 @@ def _judge(world: World) -> None:
     for error in world.broken:
         raise error
     world.auditor.final()
+    world.auditor.accounts()
     world.auditor.told(world.broker.taken)
     wanted = PROVEN if world.setup.receipts else {"uploaded"}
     away = {camera.identity.serial for camera in world.cameras if _is_second_twin(world, camera)}

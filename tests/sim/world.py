@@ -7,10 +7,12 @@ import asyncio
 from dataclasses import dataclass
 from typing import Any
 
+from dockd.app.account_ports import Accounting
 from dockd.app.policy import Policy
 from dockd.app.station import Ports, Station
 from dockd.domain.model import Assurance, BayId, Camera, CameraSerial, StationId, VolumeId
 from dockd.errors import TransientError
+from tests.sim.accounts import SimAccounts, StoreAccounts
 from tests.sim.auditor import Auditor
 from tests.sim.books import Books
 from tests.sim.broker import SimBroker
@@ -84,6 +86,9 @@ class Run:
             clock=world.clock,
             chance=world.fate,
             broker=world.broker,
+            accounting=Accounting(
+                store=SimAccounts(world.accounts, world.fate, self.power), book=self.ledger.accounts
+            ),
         )
         self.station = Station(bays=world.buses, ports=ports, policy=world.setup.policy)
         self.task = asyncio.create_task(self.station.run(), name="station")
@@ -99,6 +104,7 @@ class World:
         self.clock = SimClock()
         self.disk = Disk(fate, capacity_bytes=60_000)
         self.store = Store(fate, now_s=self.clock.monotonic_s, gives_receipts=setup.receipts)
+        self.accounts = StoreAccounts(store=self.store, offered=setup.receipts)
         self.keys = SimKeys(self.store.key) if setup.receipts else SimKeys()
         self.rack = Rack(fate, bays=tuple(buses))
         self.books = Books(fate, station=STATION, clock=self.clock, committed=self._committed)
