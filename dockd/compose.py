@@ -15,6 +15,7 @@ from typing import TextIO
 
 from dockd.app.policy import Policy
 from dockd.app.ports import CameraFeed, Cards, Lamps
+from dockd.app.quarantine import Quarantine
 from dockd.app.station import Ports, Station
 from dockd.config import Config, Erase, Verify
 from dockd.domain.lamps import Lamp
@@ -183,6 +184,7 @@ async def control_socket(config: Config, run: Running, *, group: str | None) -> 
         names={bay.number: bay.name or "" for bay in config.bays},
         ledger=run.ledger,
         verify=verify,
+        quarantine=Quarantine(ledger=run.ledger, bays=run.station),
     )
     async with serving(desk, path=config.control.socket, group=group):
         yield

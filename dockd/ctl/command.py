@@ -9,10 +9,10 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dockd.ctl import looking
+from dockd.ctl import looking, quarantine
 from dockd.ctl.desk import Daemon, Desk
 from dockd.ctl.exits import EPILOG, EX_CONFIG, EX_FAILED, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OK, EX_UNAVAILABLE
-from dockd.edges.control.client import DaemonDownError, ForbiddenError
+from dockd.edges.control.client import DaemonDownError, ForbiddenError, UnknownError
 from dockd.errors import ConfigError, DockdError, OutputError, StartRefusedError
 
 SOCKET = Path("/run/dockd/control.sock")
@@ -31,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:  # noqa: PLR0911 - one line 
         return _say(error, EX_UNAVAILABLE)
     except (ForbiddenError, PermissionError) as error:
         return _say(error, EX_NOPERM)
-    except FileNotFoundError as error:
+    except (FileNotFoundError, UnknownError) as error:
         return _say(error, EX_NOINPUT)
     except (ConfigError, StartRefusedError) as error:
         return _say(error, EX_CONFIG)
@@ -78,6 +78,9 @@ def _parser() -> argparse.ArgumentParser:
     clips.add_argument("--camera", metavar="SERIAL", help="only clips of this camera")
     receipts = command("receipts", "Receipts; with a clip id, that clip's compact JWS.", looking.receipts)
     receipts.add_argument("clip_id", nargs="?", metavar="CLIP_ID", help="64 hex digits: print its receipt as a JWS")
+    summary = "What is held back and why, and what can be done about it."
+    held = commands.add_parser("quarantine", help=summary, description=summary, epilog=EPILOG)
+    quarantine.add_arguments(held, common)
     command("verify", "Check the whole custody chain and every receipt.", looking.verify)
     return parser
 

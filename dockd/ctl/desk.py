@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Protocol
 
-from dockd.edges.control.client import ask, pages
+from dockd.edges.control.client import ask, pages, wish
 from dockd.edges.control.shape import Document
 
 
@@ -19,11 +19,19 @@ class Desk(Protocol):
         ...
 
     def rows(self, question: str, **filters: str | None) -> Iterator[Document]:
-        """Give every row of `bays`, `clips` or `receipts`."""
+        """Give every row of `bays`, `clips`, `receipts`, `held` or `broken`."""
         ...
 
     def verify(self) -> Document:
         """Check the whole custody chain and every receipt."""
+        ...
+
+    def case(self, kind: str, number: int) -> Document:
+        """Give everything of one clip (`clip`), or of one docking's camera (`docking`)."""
+        ...
+
+    def wish(self, verb: str, wanted: Document) -> Document:
+        """Have something done: `quarantine/retry` or `quarantine/release`."""
         ...
 
 
@@ -45,3 +53,11 @@ class Daemon:
     def verify(self) -> Document:
         """Ask for a check."""
         return ask(self._socket, "verify")
+
+    def case(self, kind: str, number: int) -> Document:
+        """Ask for everything of one clip, or of one docking's camera."""
+        return ask(self._socket, f"{kind}/{number}")
+
+    def wish(self, verb: str, wanted: Document) -> Document:
+        """Tell a wish."""
+        return wish(self._socket, verb, wanted)

@@ -19,8 +19,9 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     document = desk.status()
     backlog = cast("dict[str, dict[str, int]]", document["backlog"])
     store = cast("dict[str, Json]", document["store"])
-    held = backlog["held"]["files"]
-    trouble = bool(held or document["faults"] or document["spool_full"] or store["reason"] or store["overdue"])
+    quarantine = cast("dict[str, int]", document["quarantine"])
+    stuck = bool(document["faults"] or document["spool_full"] or store["reason"] or store["overdue"])
+    trouble = stuck or any(quarantine.values())
     if arguments.json:
         print_json(document)
         return EX_FAILED if trouble else EX_OK
@@ -29,6 +30,8 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
         if counts["files"]:
             print(f"  {state:<10} {counts['files']:>8} clips {counts['bytes']:>16} bytes")
     print(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{store['detail']}")
+    if any(quarantine.values()):
+        print(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
     if document["spool_full"]:
         print(f"  disk full  {document['spool_full']}")
     if document["faults"]:

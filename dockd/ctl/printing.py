@@ -1,4 +1,4 @@
-"""How dockctl prints JSON: one object, or a list as long as it likes.
+"""How dockctl prints: JSON, as one object or a list as long as it likes, and text that a camera chose.
 
 Owns the form on standard output.
 """
@@ -20,3 +20,8 @@ def stream_json(name: str, rows: Iterator[Document]) -> None:
     for index, row in enumerate(rows):
         print(f"{',' if index else ''}\n  {json.dumps(row)}", end="")
     print("\n]}")
+
+
+def shown(text: object) -> str:
+    """Write text from outside so that nothing in it can steer a terminal: what is not printable becomes an escape."""
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in str(text))

@@ -72,7 +72,7 @@ async def test_a_file_in_the_sockets_place_is_kept_and_named(tmp_path: Path) -> 
     path = tmp_path / "notes.txt"
     path.write_text("mine")
     async with await threaded(tmp_path / "state") as ledger:
-        desk = Desk(view=_unseen, names={}, ledger=ledger, verify=_unseen)  # type: ignore[arg-type] # never asked
+        desk = Desk(view=_unseen, names={}, ledger=ledger, verify=_unseen, quarantine=None)  # type: ignore[arg-type] # never asked
         with pytest.raises(OSError, match=r"notes\.txt: Address already in use"):
             async with serving(desk, path=path, group=None):
                 raise AssertionError("it served")

@@ -9,7 +9,16 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState
+from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState, DockingId
+from dockd.edges.control.cases import (
+    MOST_DOCKINGS,
+    alarms_document,
+    broken_document,
+    camera_case,
+    clip_case,
+    held_document,
+)
+from dockd.edges.control.client import DaemonDownError, UnknownError
 from dockd.edges.control.documents import clip_document, receipt_document, report_document, tally_document
 from dockd.edges.control.shape import Document
 from dockd.edges.ledger import reads, views
@@ -37,6 +46,7 @@ class Folder:
             if row is None:
                 raise StartRefusedError(f"{self._state_dir / DATABASE} holds nothing yet: start dockd once")
             backlog = _answer(connection, reads.backlog())
+            alarms = _answer(connection, views.alarms())
         return {
             "station": row[0],
             "bays": 0,
@@ -44,6 +54,7 @@ class Folder:
             "faults": [],
             "spool_full": "",
             "backlog": tally_document(backlog),
+            "quarantine": alarms_document(*alarms),
             "store": {"reason": None, "detail": "not asked: read from the state folder", "overdue": 0},
         }
 
@@ -59,8 +70,58 @@ class Folder:
                 return self._clips(state=filters["in"], serial=filters["camera"])
             case "receipts":
                 return self._receipts(filters["clip_id"])
+            case "held":
+                return self._held()
+            case "broken":
+                return self._broken()
             case _:
                 raise DockdError(f"{question}: asked of a state folder, expected a running daemon (leave --state out)")
+
+    def case(self, kind: str, number: int) -> Document:
+        """Read everything of one clip, or of one docking's camera.
+
+        Raises:
+            UnknownError: there is no such one.
+
+        """
+        with self._connection() as connection:
+            if kind == "docking":
+                docking = _answer(connection, views.docking(DockingId(number)))
+                if docking is None:
+                    raise UnknownError(f"docking {number}: there is no such one here")
+                held = _answer(connection, views.held(camera=docking.camera, after=ClipKey(0), limit=PAGE))
+                others = _answer(connection, views.dockings_of(docking.camera, limit=MOST_DOCKINGS))
+                return camera_case(docking, dockings=others, held=held)
+            clip = _answer(connection, views.found(ClipKey(number)))
+            if clip is None:
+                raise UnknownError(f"clip {number}: there is no such one here")
+            return clip_case(
+                clip,
+                links=_answer(connection, views.custody_of(clip.key)),
+                dockings=_answer(connection, views.dockings_of(clip.camera, limit=MOST_DOCKINGS)),
+                salvaged=_answer(connection, views.salvaged_of(clip)),
+            )
+
+    def wish(self, verb: str, wanted: Document) -> Document:
+        """Refuse: a state folder at rest is only read.
+
+        Raises:
+            DaemonDownError: always.
+
+        """
+        raise DaemonDownError(f"{verb} {wanted}: expected a running daemon to tell it to (leave --state out)")
+
+    def _held(self) -> Iterator[Document]:
+        after: ClipKey | None = ClipKey(0)
+        with self._connection() as connection:
+            while after is not None:
+                page = _answer(connection, views.held(after=after, limit=PAGE))
+                yield from map(held_document, page)
+                after = page[-1].clip.key if len(page) == PAGE else None
+
+    def _broken(self) -> Iterator[Document]:
+        with self._connection() as connection:
+            yield from map(broken_document, _answer(connection, views.broken()))
 
     def verify(self) -> Document:
         """Check everything."""

@@ -1,13 +1,16 @@
-"""The daemon's end of the local socket: answers questions over HTTP, changes nothing.
+"""The daemon's end of the local socket: answers questions over HTTP, and takes wishes about quarantine.
 
-Owns aiohttp on a unix socket, its permissions and its routes. There is no route that erases, releases or weakens
-anything (I15): it only reads.
+Owns aiohttp on a unix socket, its permissions and its routes. There is no route that erases, releases a hold on
+evidence or weakens anything (I15). A wish about quarantine has a clip tried again, or notes who has looked at it; it
+goes on record under the name of the user at the other end.
 """
 
 import asyncio
 import grp
 import os
+import pwd
 import socket
+import struct
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -15,16 +18,29 @@ from pathlib import Path
 
 from aiohttp import web
 
+from dockd.app.quarantine import Quarantine
 from dockd.app.view import StationView
-from dockd.domain.model import BayId, CameraSerial, ClipId, ClipKey, ClipState
+from dockd.domain.model import BayId, CameraSerial, ClipId, ClipKey, ClipState, DockingId
+from dockd.domain.quarantine import Wish
+from dockd.edges.control.cases import (
+    MOST_DOCKINGS,
+    alarms_document,
+    answers_document,
+    broken_document,
+    camera_case,
+    clip_case,
+    held_document,
+)
 from dockd.edges.control.documents import clip_document, listed, receipt_document
 from dockd.edges.control.live import bay_document, status_document
 from dockd.edges.control.shape import Document
+from dockd.edges.control.wishes import wishes_in
 from dockd.edges.ledger import views
 from dockd.edges.ledger.ledger import StationLedger
 
 MOST_ROWS = 1000
 SOCKET_MODE = 0o660
+_UCRED = struct.Struct("3i")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +51,7 @@ class Desk:
     names: Mapping[BayId, str]
     ledger: StationLedger
     verify: Callable[[], Awaitable[Document]]
+    quarantine: Quarantine
 
 
 @asynccontextmanager
@@ -83,7 +100,8 @@ def _remove(path: Path) -> None:
 
 def _routes(desk: Desk) -> list[web.RouteDef]:
     async def status(_: web.Request) -> web.Response:
-        return web.json_response(status_document(await desk.view()))
+        alarms = alarms_document(*await desk.ledger.query(views.alarms()))
+        return web.json_response(status_document(await desk.view()) | {"quarantine": alarms})
 
     async def bays(_: web.Request) -> web.Response:
         view = await desk.view()
@@ -100,12 +118,30 @@ def _routes(desk: Desk) -> list[web.RouteDef]:
     async def verify(_: web.Request) -> web.Response:
         return web.json_response(await desk.verify())
 
+    async def held(request: web.Request) -> web.Response:
+        return web.json_response(await _held(desk.ledger, request))
+
+    async def broken(_: web.Request) -> web.Response:
+        rows = await desk.ledger.query(views.broken())
+        return web.json_response(listed([broken_document(row) for row in rows], name="broken", after=None))
+
+    async def case(request: web.Request) -> web.Response:
+        document = await _case(desk.ledger, request.match_info["kind"], int(request.match_info["number"]))
+        return web.json_response(document)
+
+    async def wish(request: web.Request) -> web.Response:
+        return web.json_response(await _wish(desk.quarantine, request))
+
     return [
         web.get("/v1/status", status),
         web.get("/v1/bays", bays),
         web.get("/v1/clips", clips),
         web.get("/v1/receipts", receipts),
         web.get("/v1/verify", verify),
+        web.get("/v1/held", held),
+        web.get("/v1/broken", broken),
+        web.get("/v1/{kind:clip|docking}/{number:[0-9]{1,18}}", case),
+        web.post("/v1/quarantine/{wish:retry|release}", wish),
     ]
 
 
@@ -140,6 +176,62 @@ async def _receipts(ledger: StationLedger, request: web.Request) -> Document:
     )
     after = rows[-1].clip if len(rows) == limit else None
     return listed([receipt_document(row) for row in rows], name="receipts", after=after)
+
+
+async def _held(ledger: StationLedger, request: web.Request) -> Document:
+    limit = _count(request, "limit", MOST_ROWS)
+    rows = await ledger.query(views.held(after=ClipKey(_count(request, "after", 0)), limit=limit))
+    after = rows[-1].clip.key if len(rows) == limit else None
+    return listed([held_document(row) for row in rows], name="held", after=after)
+
+
+async def _case(ledger: StationLedger, kind: str, number: int) -> Document:
+    if kind == "docking":
+        docking = await ledger.query(views.docking(DockingId(number)))
+        if docking is None:
+            raise web.HTTPNotFound(text=f"docking {number}: there is no such one here")
+        held = await ledger.query(views.held(camera=docking.camera, after=ClipKey(0), limit=MOST_ROWS))
+        others = await ledger.query(views.dockings_of(docking.camera, limit=MOST_DOCKINGS))
+        return camera_case(docking, dockings=others, held=held)
+    clip = await ledger.query(views.found(ClipKey(number)))
+    if clip is None:
+        raise web.HTTPNotFound(text=f"clip {number}: there is no such one here")
+    return clip_case(
+        clip,
+        links=await ledger.query(views.custody_of(clip.key)),
+        dockings=await ledger.query(views.dockings_of(clip.camera, limit=MOST_DOCKINGS)),
+        salvaged=await ledger.query(views.salvaged_of(clip)),
+    )
+
+
+async def _wish(quarantine: Quarantine, request: web.Request) -> Document:
+    wish = Wish(request.match_info["wish"])
+    try:
+        asked = wishes_in(await request.read(), wish)
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from error
+    actor = await asyncio.to_thread(_actor, _peer_uid(request))
+    if asked.everything:
+        return answers_document(await quarantine.retry_all(serial=asked.serial, actor=actor))
+    answers = [await quarantine.clip(key, wish, actor=actor, why=asked.why) for key in asked.clips]
+    answers += [await quarantine.camera(docking, wish, actor=actor, why=asked.why) for docking in asked.dockings]
+    return answers_document(answers)
+
+
+def _peer_uid(request: web.Request) -> int:
+    """Give the user at the other end, from the kernel. Source: unix(7), SO_PEERCRED."""
+    peer = None if request.transport is None else request.transport.get_extra_info("socket")
+    if peer is None:
+        raise web.HTTPForbidden(text="the connection is gone, expected to know who asks")
+    _, uid, _ = _UCRED.unpack(peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _UCRED.size))
+    return int(uid)
+
+
+def _actor(uid: int) -> str:
+    try:
+        return f"user:{pwd.getpwuid(uid).pw_name}"
+    except KeyError:
+        return f"user:uid-{uid}"
 
 
 def _count(request: web.Request, name: str, default: int) -> int:

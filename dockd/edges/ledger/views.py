@@ -91,15 +91,24 @@ def custody_of(key: ClipKey) -> Query[tuple[Link, ...]]:
     )
 
 
-def held(*, key: ClipKey | None = None, after: ClipKey, limit: int) -> Query[tuple[Held, ...]]:
-    """Held clips, in the order they were found, or that one; each with the time of the entry that held it."""
+def held(
+    *, key: ClipKey | None = None, camera: Camera | None = None, after: ClipKey, limit: int
+) -> Query[tuple[Held, ...]]:
+    """Held clips that fit, in the order they were found, each with the time of the entry that held it."""
     return Query(
         sql="SELECT (SELECT json_extract(CAST(e.body AS TEXT), '$.utc') FROM custody e WHERE e.clip = c.key"
         " AND json_extract(CAST(e.body AS TEXT), '$.to') = 'held' ORDER BY e.seq DESC LIMIT 1),"
         " c.superseded_in IS c.docking, f.serial, f.volume, f.model, f.firmware, c.*"
         " FROM clips c JOIN dockings f ON f.key = c.found_in"
-        " WHERE c.state = 'held' AND c.key > ?1 AND (?2 IS NULL OR c.key = ?2) ORDER BY c.key LIMIT ?3",
-        parameters=(after, key, limit),
+        " WHERE c.state = 'held' AND c.key > ?1 AND (?2 IS NULL OR c.key = ?2)"
+        " AND (?4 IS NULL OR (f.serial = ?4 AND f.volume = ?5)) ORDER BY c.key LIMIT ?3",
+        parameters=(
+            after,
+            key,
+            limit,
+            None if camera is None else text_in(camera.serial),
+            None if camera is None else text_in(camera.volume),
+        ),
         decode=_held,
     )
 
@@ -134,6 +143,18 @@ def found(key: ClipKey) -> Query[Clip | None]:
         " WHERE c.key = ?",
         parameters=(key,),
         decode=lambda rows: clip_of(rows[0]) if rows else None,
+    )
+
+
+def salvaged_of(clip: Clip) -> Query[tuple[Clip, ...]]:
+    """What was salvaged of a clip's file, in any docking of its camera."""
+    return Query(
+        sql="SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM dockings d JOIN clips c ON c.docking = d.key"
+        " JOIN dockings f ON f.key = c.found_in"
+        " WHERE d.serial = ?1 AND d.volume = ?2 AND c.recording_id = ?3 AND c.path = ?4 AND c.gaps <> ''"
+        " AND c.key <> ?5 ORDER BY c.key",
+        parameters=(text_in(clip.camera.serial), text_in(clip.camera.volume), clip.recording_id, clip.path, clip.key),
+        decode=clips_of,
     )
 
 
