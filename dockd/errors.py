@@ -37,6 +37,7 @@ class Reason(StrEnum):
     RECEIPT = "receipt"
     REFUSED = "refused"
     LISTING = "listing"
+    STRUCTURE = "structure"
     DUPLICATE_NAME = "duplicate-name"
     DUPLICATE_CAMERA = "duplicate-camera"
     GROWING = "growing"

@@ -41,11 +41,15 @@ from dockd.tus.upload import Request, Response
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A camera came into a bay. `source` is what `Cards.open` needs, opaque to the app."""
+    """A camera came into a bay. `source` is what `Cards.open` needs, opaque to the app.
+
+    `device` is what its filesystem lies in, where that can be read: then its structure is checked with every listing.
+    """
 
     bay: BayId
     camera: Camera
     source: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,7 +123,7 @@ class Card(Protocol):
     """One open card. All methods raise CameraGoneError once the camera has left, and TransientError(USB) on a hang."""
 
     async def listing(self) -> Listing:
-        """List every file, or raise ListingError (I7)."""
+        """List every file, or raise ListingError (I7): LISTING, STRUCTURE or DUPLICATE_NAME."""
         ...
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:

@@ -1,4 +1,4 @@
-"""The copier's start: `python -I -S -E -B -X utf8 dockd/copier/__main__.py CARD_FD SPOOL_FD`.
+"""The copier's start: `python -I -S -E -B -X utf8 dockd/copier/__main__.py CARD_FD SPOOL_FD [DEVICE_FD]`.
 
 Owns where the package is found and the loop over commands. Runs by its path: isolated, Python knows no other place.
 """
@@ -11,15 +11,17 @@ sys.path.append(__file__.removesuffix("/dockd/copier/__main__.py"))
 
 from dockd.copier.card import Card
 from dockd.copier.commands import Copier
+from dockd.copier.device import Device
 from dockd.copier.pipe import CommandError, Pipe
 from dockd.copier.spool import Spool
 
 
-def main(*, card: int, spool: int) -> None:
+def main(*, card: int, spool: int, device: int | None) -> None:
     """Answer commands until there are no more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; when to stop is the parent's to say
     pipe = Pipe(commands=0, answers=1)
-    copier = Copier(card=Card(card), spool=Spool(spool), pipe=pipe)
+    lies_in = Device(device, pipe=pipe) if device is not None else None
+    copier = Copier(card=Card(card), spool=Spool(spool), pipe=pipe, device=lies_in)
     while (command := pipe.command()) is not None:
         try:
             pipe.tell({"done": copier.perform(command)})
@@ -28,4 +30,5 @@ def main(*, card: int, spool: int) -> None:
 
 
 if __name__ == "__main__":
-    main(card=int(sys.argv[1]), spool=int(sys.argv[2]))
+    card, spool, *device = map(int, sys.argv[1:])
+    main(card=card, spool=spool, device=device[0] if device else None)

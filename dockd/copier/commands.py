@@ -13,11 +13,13 @@ import stat
 from contextlib import suppress
 
 from dockd.copier.card import Card
+from dockd.copier.device import Device, compare
 from dockd.copier.file import same, shown, whole
 from dockd.copier.medium import advise, data_bytes, fetched_bytes, in_memory
 from dockd.copier.pipe import CommandError, Message, Pipe
 from dockd.copier.salvage import Salvage
 from dockd.copier.spool import Spool
+from dockd.structure import Structure
 
 BUFFER_BYTES = 256 * 1024
 DROP_BYTES = 8 * 1024 * 1024
@@ -28,8 +30,8 @@ NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP})
 class Copier:
     """The five commands; each gives what is to be said of it, or raises CommandError."""
 
-    def __init__(self, *, card: Card, spool: Spool, pipe: Pipe) -> None:
-        self._card, self._spool, self._pipe = card, spool, pipe
+    def __init__(self, *, card: Card, spool: Spool, pipe: Pipe, device: Device | None = None) -> None:
+        self._card, self._spool, self._pipe, self._device = card, spool, pipe, device
         # Anonymous memory is page-aligned: a bytearray of this size costs almost half as much again.
         self._buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))
 
@@ -51,19 +53,24 @@ class Copier:
                 raise CommandError("usb", f"{command!r:.200} is no command of the copier")
 
     def list(self) -> Message:
-        """Tell every file of the card, in batches."""
+        """Tell every file of the card, in batches, once its structure holds."""
+        structure = self._checked()
         batch: list[tuple[str, int, int]] = []
         path, size = b"", 0
+        files = bytes_ = 0
         try:
             for path, status in self._card.files():
                 name = binascii.b2a_base64(path, newline=False).decode("ascii")
                 batch.append((name, status.st_size, status.st_mtime_ns))
                 size += len(path)
+                files, bytes_ = files + 1, bytes_ + status.st_size
                 if len(batch) >= BATCH_FILES or size >= BATCH_BYTES or self._pipe.due():
                     self._pipe.tell({"files": batch})
                     batch, size = [], 0
         except OSError as error:
             raise self._card.error("listing", f"the listing failed after {shown(path)}", error) from error
+        if structure:
+            compare(structure, files=files, bytes_=bytes_)
         self._pipe.tell({"files": batch})
         return {}
 
@@ -186,6 +193,14 @@ class Copier:
         except OSError as error:
             raise self._card.error("refused", shown(path), error) from error
         return {}
+
+    def _checked(self) -> Structure | None:
+        if self._device is None:
+            return None
+        try:
+            return self._device.checked()
+        except OSError as error:
+            raise self._card.error("listing", "its device gives no answer to a read", error) from error
 
     def _see_gone(self, path: bytes, folder: int, name: bytes) -> None:
         try:

@@ -96,6 +96,11 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             officer=_KEEP,
             it="Dock it in another bay. If it stays so, secure the card as it is and have it imaged; never repair it.",
         ),
+        Reason.STRUCTURE: Advice(
+            words="the card's file system does not hold together, so nothing on it is touched",
+            officer=_KEEP,
+            it="Secure the card as it is and have it imaged: the detail says which file to look at. Never repair it.",
+        ),
         Reason.DUPLICATE_NAME: Advice(
             words="the card has one name twice, so one file hides another; nothing on it is touched",
             officer=_KEEP,

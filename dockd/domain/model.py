@@ -93,10 +93,14 @@ class ListedFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listing:
-    """Every file of a card, from a listing that ended without error (I7). `sha256` covers paths, lengths and mtimes."""
+    """Every file of a card, from a listing that ended without error (I7). `sha256` covers paths, lengths and mtimes.
+
+    `structure` is what a check of the card's filesystem found, for the record; empty where there was none.
+    """
 
     files: tuple[ListedFile, ...]
     sha256: Sha256
+    structure: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

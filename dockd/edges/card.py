@@ -9,10 +9,9 @@ import asyncio
 import base64
 import os
 import secrets
-import threading
 from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
@@ -20,10 +19,20 @@ from dockd.domain.erasure import ErasePermit
 from dockd.domain.gaps import merged
 from dockd.domain.listing import listing_of
 from dockd.domain.model import Camera, ClipId, Gap, ListedFile, Listing, Sha256, identity_prefix
-from dockd.edges.copier_process import At, Command, CopierLostError, CopierProcess, Done, Failed, Found, Patience, Sign
+from dockd.edges.copier_process import (
+    At,
+    Checked,
+    Command,
+    CopierLostError,
+    CopierProcess,
+    Done,
+    Failed,
+    Found,
+    Patience,
+    Sign,
+)
+from dockd.edges.opening import FOLDER, open_card, open_device, opened
 from dockd.errors import CameraGoneError, DockdError, ListingError, PermanentError, Reason, TransientError
-
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 SALVAGE_MOST_S = 600
 """A file that reads with errors may take the bus for so long, and no longer: what is not read by then is a gap."""
@@ -34,6 +43,11 @@ _TRANSIENT = {
     "disk-full": Reason.DISK_FULL,
     "hash": Reason.HASH,
     "usb": Reason.USB,
+}
+_LISTING = {
+    "listing": Reason.LISTING,
+    "structure": Reason.STRUCTURE,
+    "duplicate-name": Reason.DUPLICATE_NAME,
 }
 _PERMANENT = {"missing": Reason.MISSING, "unreadable": Reason.UNREADABLE, "refused": Reason.REFUSED}
 
@@ -54,38 +68,32 @@ class FolderCards:
 
         Raises:
             CameraGoneError: there is no such folder any more.
-            ListingError: it is no folder, or may not be read.
+            ListingError: it is no folder, or may not be read; or its device is none, or another's.
             TransientError: USB (it hangs) or DISK (the spool cannot be opened).
 
         """
-        card = await self._card(attached.source)
-        try:
-            spool = await _opened(self._spool)
-        except BaseException as error:
-            os.close(card)
-            if isinstance(error, OSError):
+        stall_s = self._patience.stall_s
+        with ExitStack() as on_error:
+            card = await open_card(attached.source, stall_s=stall_s)
+            on_error.callback(os.close, card)
+            device = None
+            if attached.device is not None:
+                device = await open_device(attached.device, card=card, stall_s=stall_s)
+                on_error.callback(os.close, device)
+            try:
+                spool = await opened(self._spool, FOLDER)
+            except OSError as error:
                 raise TransientError(Reason.DISK, f"opening the spool {self._spool}: {error.strerror}") from error
-            raise
+            on_error.pop_all()
         return DescriptorCard(
             camera=attached.camera,
             card=card,
             spool=spool,
+            device=device,
             erase=self._erase,
             patience=self._patience,
             abandoned=self.abandoned.append,
         )
-
-    async def _card(self, source: str) -> int:
-        try:
-            async with asyncio.timeout(self._patience.stall_s):
-                return await _opened(source)
-        except TimeoutError as error:
-            raise TransientError(Reason.USB, f"card {source!r}: opening it hangs") from error
-        except (NotADirectoryError, PermissionError) as error:
-            message = f"card {source!r}: {error.strerror}, expected a readable folder"
-            raise ListingError(Reason.LISTING, message) from error
-        except OSError as error:
-            raise CameraGoneError(f"card {source!r}: {error.strerror}") from error
 
 
 class DescriptorCard:
@@ -97,22 +105,24 @@ class DescriptorCard:
         camera: Camera,
         card: int,
         spool: int,
+        device: int | None,
         erase: bool,
         patience: Patience,
         abandoned: Callable[[int], None],
     ) -> None:
         """Start nothing yet. `abandoned` is told the process id of a copier that outlived its kill."""
         self._camera = camera
-        self._descriptors = (card, spool)
+        self._descriptors = (card, spool) if device is None else (card, spool, device)
         self._spool = spool
         self._erase = erase
-        self._copier = CopierProcess(card=card, spool=spool, patience=patience, abandoned=abandoned)
+        self._copier = CopierProcess(self._descriptors, patience=patience, abandoned=abandoned)
         self._turn = asyncio.Lock()
         self._closed = False
         # A copier that outlives its daemon for a moment must never meet a part of the next one.
         self._parts = secrets.token_hex(8)
         self._copies = 0
         self._read: dict[bytes, int] = {}
+        self._behind: frozenset[int] = frozenset()
 
     @property
     def copier_pid(self) -> int | None:
@@ -122,8 +132,12 @@ class DescriptorCard:
     async def listing(self) -> Listing:
         """List every file, or raise ListingError (I7)."""
         files: list[ListedFile] = []
+        structure: tuple[tuple[str, str], ...] = ()
 
         def hear(sign: Sign) -> None:
+            nonlocal structure
+            if isinstance(sign, Checked):
+                structure, self._behind = sign.facts, sign.behind
             if isinstance(sign, Found):
                 files.extend(
                     ListedFile(path=base64.b64decode(path), length_bytes=length_bytes, mtime_ns=mtime_ns)
@@ -131,7 +145,7 @@ class DescriptorCard:
                 )
 
         await self._ask({"do": "list"}, hear=hear)
-        return await asyncio.to_thread(listing_of, files)
+        return replace(await asyncio.to_thread(listing_of, files), structure=structure)
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         """Copy one file into the spool under its clip id; see the port for what is raised."""
@@ -179,10 +193,15 @@ class DescriptorCard:
     async def erase(self, permit: ErasePermit) -> None:
         """Unlink the one file the permit names, sync, and see that it is gone; see the port for what is raised.
 
-        Refused too: a card that was opened for reading only, and a file that was written to after its re-read.
+        Refused too: a card that was opened for reading only, a file that was written to after its re-read, and one that
+        may have more behind its end.
         """
         if not self._erase:
             raise PermanentError(Reason.REFUSED, f"{permit.path!r}: this card was opened for reading only")
+        if permit.length_bytes in self._behind:
+            # Told by length, as names look different from inside a filesystem: in doubt one file more is kept (I4).
+            say = f"a file of {permit.length_bytes} bytes has more on the card behind its end, which nobody has read"
+            raise PermanentError(Reason.REFUSED, f"{permit.path!r}: kept, as {say}")
         command: Command = {
             "do": "unlink",
             "path": _packed(permit.path),
@@ -234,35 +253,6 @@ class DescriptorCard:
                 await asyncio.to_thread(os.unlink, part, dir_fd=self._spool)
 
 
-async def _opened(folder: str | Path) -> int:
-    """Open a folder, in a thread of its own: cards that hang must not use up the threads that the disk is read with.
-
-    An open that comes back after its call was given up is closed again.
-    """
-    opening: Future[int] = Future()
-
-    def work() -> None:
-        try:
-            fd = os.open(folder, _FOLDER)
-        except OSError as error:
-            with suppress(InvalidStateError):
-                opening.set_exception(error)
-            return
-        try:
-            opening.set_result(fd)
-        except InvalidStateError:
-            os.close(fd)
-
-    # A daemon thread: one that hangs in the kernel must not keep the station from ending.
-    threading.Thread(target=work, name="open", daemon=True).start()
-    try:
-        return await asyncio.wrap_future(opening)
-    except asyncio.CancelledError:
-        if not opening.cancel() and opening.exception() is None:
-            os.close(opening.result())
-        raise
-
-
 def _packed(path: bytes) -> str:
     return base64.b64encode(path).decode("ascii")
 
@@ -274,8 +264,9 @@ def _unheard(sign: Sign) -> None:
 def _error_of(failed: Failed) -> DockdError:
     if failed.code == "gone":
         return CameraGoneError(failed.say)
-    if failed.code == "listing":
-        return ListingError(Reason.LISTING, failed.say)
+    listing = _LISTING.get(failed.code)
+    if listing is not None:
+        return ListingError(listing, failed.say)
     permanent = _PERMANENT.get(failed.code)
     if permanent is not None:
         return PermanentError(permanent, failed.say)

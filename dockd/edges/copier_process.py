@@ -58,6 +58,14 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """The card's filesystem is sound: facts of it, and the lengths of files whose chain goes on behind their end."""
+
+    facts: tuple[tuple[str, str], ...]
+    behind: frozenset[int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
     """The command is done; what a command does not tell is empty."""
 
@@ -77,7 +85,7 @@ class Failed:
     say: str
 
 
-Sign = At | OnDisk | Found
+Sign = At | OnDisk | Found | Checked
 Answer = Done | Failed
 
 
@@ -103,9 +111,12 @@ class _Child:
 class CopierProcess:
     """A copier for one card, by descriptors: started when there is work, and ended when there is none for a while."""
 
-    def __init__(self, *, card: int, spool: int, patience: Patience, abandoned: Callable[[int], None]) -> None:
-        """Start nothing yet. `abandoned` is told the process id of a child that outlived its kill."""
-        self._descriptors = (card, spool)
+    def __init__(self, descriptors: tuple[int, ...], *, patience: Patience, abandoned: Callable[[int], None]) -> None:
+        """Start nothing yet. `descriptors` are those of the card, the spool and, where there is one, the device.
+
+        `abandoned` is told the process id of a child that outlived its kill.
+        """
+        self._descriptors = descriptors
         self._patience = patience
         self._abandoned = abandoned
         self._child: _Child | None = None
@@ -229,6 +240,9 @@ def _parse(line: bytes) -> Sign | Answer:
             return OnDisk()
         case {"files": [*files]}:
             return Found(files=tuple((str(path), int(length), int(mtime_ns)) for path, length, mtime_ns in files))
+        case {"structure": {**facts}, "behind": [*behind]}:
+            pairs = tuple(sorted((str(name), str(value)) for name, value in facts.items()))
+            return Checked(facts=pairs, behind=frozenset(map(int, behind)))
         case {"error": str(code), "say": str(say)}:
             return Failed(code=code, say=say)
         case {"done": {**told}}:

@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what to ask of the store: its signed receipt (the default with --store-key), each file's bytes back to"
         " compare, or only its word (the default otherwise); less than 'signed' ends with exit code 1",
     )
+    add(
+        "--device",
+        type=Path,
+        metavar="FILE",
+        help="the partition or image that PATH is mounted from: its FAT or exFAT is checked, and nothing is taken or"
+        " erased unless it holds together",
+    )
     add("--erase", action="store_true", help="erase each file from the card once it is receipted")
     add("--json", action="store_true", help="print JSON lines, a summary last")
     add("--station", metavar="ID", help="name of this desk at the store (default: the host's name)")
@@ -90,6 +97,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
             ("--station", station, station_id(station)),
             ("--to", arguments.to, store_url(arguments.to)),
             ("PATH", path, None if path.is_dir() else "a folder, or the folder where a card is mounted"),
+            ("--device", arguments.device, _blocks(arguments.device)),
             ("--state", state_dir, _apart(state_dir, path)),
             ("--patience", arguments.patience, _seconds(arguments.patience)),
             ("--verify", wanted.value, _provable(wanted, arguments)),
@@ -128,7 +136,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
             limit_bytes_s=limit_bytes_s,
         ),
         keys=keys,
-        feed=CardFeed(attached(path, serial=arguments.camera)),
+        feed=CardFeed(attached(path, serial=arguments.camera, device=arguments.device)),
         lamps=NoLamps(),
     )
     return Settings(plan=plan, as_json=arguments.json, patience_s=arguments.patience)
@@ -150,6 +158,12 @@ def _apart(state_dir: Path, card: Path) -> str | None:
     one, other = state_dir.resolve(), card.resolve()
     apart = not one.is_relative_to(other) and not other.is_relative_to(one)
     return None if apart else "a folder outside of PATH: what is kept there is not the card's"
+
+
+def _blocks(device: Path | None) -> str | None:
+    if device is None or ((device.is_block_device() or device.is_file()) and os.access(device, os.R_OK)):
+        return None
+    return "a partition or an image that can be read"
 
 
 def _seconds(value: float) -> str | None:

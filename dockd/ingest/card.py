@@ -24,11 +24,12 @@ class CardFeed:
         yield self._attached
 
 
-def attached(path: Path, *, serial: str | None) -> Attached:
+def attached(path: Path, *, serial: str | None, device: Path | None) -> Attached:
     """Describe a folder as the docked camera that it stands for; `serial` is the name that people gave it."""
     volume = volume_of(path)
     camera = Camera(serial=CameraSerial(serial or _card_serial(path, volume)), volume=volume)
-    return Attached(bay=BAY, camera=camera, source=str(path.resolve()))
+    lies_in = str(device.resolve()) if device is not None else None
+    return Attached(bay=BAY, camera=camera, source=str(path.resolve()), device=lies_in)
 
 
 def _card_serial(path: Path, volume: VolumeId) -> str:

@@ -124,7 +124,7 @@ def test_each_step_of_a_clips_way_names_a_function_and_its_module() -> None:
         assert re.search(r"`[\w.]+` in `dockd/[\w/]+\.py`", " ".join(step.split())), step
 
 
-FOLDERS = ("app", "central", "config", "copier", "ctl", "domain", "edges", "screen", "sim", "tus")
+FOLDERS = ("app", "central", "config", "copier", "ctl", "domain", "edges", "screen", "sim", "structure", "tus")
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

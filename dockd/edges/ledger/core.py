@@ -121,7 +121,7 @@ class LedgerCore:
             "known": str(len(found.moves)),
             "new": str(len(found.new)),
             "sha256": listing.sha256,
-        }
+        } | {f"card_{name}": value for name, value in listing.structure}
         self.note("listed", actor="offload", time=time, docking=docking, facts=facts)
         for known_move in found.moves:
             self._apply(
