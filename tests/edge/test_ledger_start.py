@@ -5,17 +5,19 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from dockd.domain.custody import leaf_hash
 from dockd.domain.model import ClipKey, ClipState, StationId
 from dockd.edges.ledger import views
+from dockd.edges.ledger.checkpoint import FILE as CHECKPOINT
+from dockd.edges.ledger.lock import LOCK
 from dockd.edges.ledger.rows import CLIP_COLUMNS
 from dockd.edges.ledger.schema import APPLICATION_ID, DATABASE, migrate, migrations, version_of
-from dockd.edges.ledger.start import LOCK, connect, open_ledger, prepare
+from dockd.edges.ledger.start import connect, open_ledger, prepare
+from dockd.edges.seal import KEY_FILE
 from dockd.errors import InvariantError, Reason, StartRefusedError, TransientError
 from tests.ledger_parts import INSTANCE, STATION, Ticks, bring, clips, docked, file, tampered, threaded
 
@@ -47,8 +49,9 @@ async def test_a_new_state_folder_is_for_its_owner_alone(tmp_path: Path) -> None
     async with await threaded(state):
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()}
-        assert modes == {DATABASE: 0o600, f"{DATABASE}-shm": 0o600, f"{DATABASE}-wal": 0o600, LOCK: 0o600}
-    assert sorted(path.name for path in state.iterdir()) == [DATABASE, LOCK]
+        names = (CHECKPOINT, DATABASE, f"{DATABASE}-shm", f"{DATABASE}-wal", LOCK, KEY_FILE)
+        assert modes == dict.fromkeys(names, 0o600)
+    assert sorted(path.name for path in state.iterdir()) == [CHECKPOINT, DATABASE, LOCK, KEY_FILE]
 
 
 @pytest.mark.promise("I8")
@@ -155,86 +158,6 @@ async def test_a_database_of_another_program_is_refused_and_left_as_it_is(tmp_pa
     with pytest.raises(StartRefusedError, match="is a database of another program"):
         await threaded(tmp_path)
     assert (tmp_path / DATABASE).read_bytes() == before
-
-
-async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
-    (tmp_path / DATABASE).write_bytes(b"not a database" * 1000)
-    with pytest.raises(StartRefusedError, match=r"is damaged: file is not a database\. Keep it"):
-        await threaded(tmp_path)
-
-
-async def test_a_database_with_a_page_overwritten_is_refused(tmp_path: Path) -> None:
-    await made(tmp_path)
-    size = (tmp_path / DATABASE).stat().st_size
-    refused = 0
-    for page in range(1, size // 4096):
-        folder = tmp_path / f"page{page}"
-        folder.mkdir()
-        whole = bytearray((tmp_path / DATABASE).read_bytes())
-        whole[page * 4096 : page * 4096 + 64] = b"\xa5" * 64
-        (folder / DATABASE).write_bytes(whole)
-        with pytest.raises(StartRefusedError, match=r"is damaged: .* restore a copy"):
-            await threaded(folder)
-        refused += 1
-    assert refused > 10
-
-
-async def test_a_database_cut_short_is_refused(tmp_path: Path) -> None:
-    await made(tmp_path)
-    os.truncate(tmp_path / DATABASE, (tmp_path / DATABASE).stat().st_size - 4096)
-    with pytest.raises(StartRefusedError, match="is damaged"):
-        await threaded(tmp_path)
-
-
-def rehashed(folder: Path, seq: int, change: Callable[[bytes], bytes]) -> None:
-    """Change an entry's body and give it the hash that it then has."""
-    connection = sqlite3.connect(folder / DATABASE)
-    (body,) = connection.execute("SELECT body FROM custody WHERE seq = ?", (seq,)).fetchone()
-    connection.close()
-    body = change(body)
-    values = f"body = x'{body.hex()}', hash = '{leaf_hash(body)}'"
-    tampered(folder, " ".join(["UPDATE custody SET", values, f"WHERE seq = {seq}"]))
-
-
-@pytest.mark.parametrize(
-    ("statement", "seq"),
-    [
-        ("UPDATE custody SET body = CAST(replace(CAST(body AS TEXT), 'DCIM', 'GONE') AS BLOB) WHERE seq = 4", 4),
-        ("UPDATE custody SET body = CAST(body || ' ' AS BLOB) WHERE seq = 1", 1),
-        ("UPDATE custody SET hash = printf('%064d', 0) WHERE seq = 6", 6),
-        ("UPDATE custody SET prev = printf('%064d', 1) WHERE seq = 6", 6),
-        ("UPDATE custody SET seq = 100 WHERE seq = 10", 10),
-        ("DELETE FROM custody WHERE seq = 5", 5),
-        ("DELETE FROM custody WHERE seq = 1", 1),
-        ("UPDATE custody SET (hash, body) = (SELECT hash, body FROM custody WHERE seq = 5) WHERE seq = 4", 4),
-    ],
-)
-async def test_each_field_of_the_chain_that_is_tampered_with_is_found(tmp_path: Path, statement: str, seq: int) -> None:
-    await made(tmp_path)
-    tampered(tmp_path, statement)
-    with pytest.raises(StartRefusedError, match=rf"the custody chain is broken: custody entry {seq}: "):
-        await threaded(tmp_path)
-
-
-@pytest.mark.parametrize(
-    "field",
-    [
-        b'"actor":"',
-        b'"bay":',
-        b'"camera":"',
-        b'"cause":"',
-        b'"clip":',
-        b'"docking":',
-        b'"from":"',
-        b'"to":"',
-        b'"utc":"',
-    ],
-)
-async def test_an_entry_rewritten_with_its_own_new_hash_breaks_the_next_one(tmp_path: Path, field: bytes) -> None:
-    await made(tmp_path)
-    rehashed(tmp_path, 6, lambda body: body.replace(field, field + b"9"))
-    with pytest.raises(StartRefusedError, match="custody chain is broken: custody entry 7: follows"):
-        await threaded(tmp_path)
 
 
 @pytest.mark.parametrize(

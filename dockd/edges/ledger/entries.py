@@ -3,11 +3,17 @@
 Owns the choice of facts. Knows neither rows nor the chain.
 """
 
+import json
 from collections.abc import Mapping
 
 from dockd.domain.canonical import sha256_hex
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Clip
+
+MADE = "ledger-made"
+"""The cause of a chain's first entry; its facts are station, instance and key."""
+NEW_KEY = "station-key"
+"""The cause of an entry that names another key of the station than the one before; its fact is key."""
 
 
 def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:
@@ -49,3 +55,18 @@ def found_facts(clip: Clip) -> Mapping[str, str]:
         "path": clip.path.decode("utf-8", "surrogateescape"),
         "recording": clip.recording_id,
     }
+
+
+def facts_in(body: bytes) -> tuple[str, dict[str, str]]:
+    """Read the cause and the facts of an entry that this ledger wrote.
+
+    Raises:
+        ValueError: it is none of ours.
+
+    """
+    entry = json.loads(body)
+    try:
+        return str(entry["cause"]), {str(name): str(fact) for name, fact in entry["facts"].items()}
+    except (AttributeError, KeyError, TypeError) as error:
+        message = f"{body[:60]!r} is no custody entry"
+        raise ValueError(message) from error

@@ -58,7 +58,7 @@ def translated(error: sqlite3.Error, doing: str) -> DockdError:
     if primary in _DISK:
         return TransientError(Reason.DISK, f"{message}, expected a disk that can be written")
     if primary in _CORRUPT:
-        return InvariantError(f"{message}: the database is damaged, keep it and restore a copy")
+        return InvariantError(f"{message}: the database is damaged; the next start sets it aside")
     return InvariantError(f"{message}: the ledger contradicts itself")
 
 

@@ -40,13 +40,21 @@ Outcome = Done | Failed
 class GroupWriter:
     """Commits groups of closures on one connection, which it opens at the first group and after an error of the disk.
 
-    `first` opens the database with every check, `again` after a failure.
+    `first` opens the database with every check, `again` after a failure; `standing` is asked after each COMMIT whether
+    what was written to still is the ledger, and raises InvariantError where it is not.
     """
 
-    def __init__(self, *, first: Callable[[], LedgerCore], again: Callable[[], LedgerCore]) -> None:
+    def __init__(
+        self,
+        *,
+        first: Callable[[], LedgerCore],
+        again: Callable[[], LedgerCore],
+        standing: Callable[[], None] | None = None,
+    ) -> None:
         """Open nothing yet."""
         self._open = first
         self._again = again
+        self._standing = standing
         self._core: LedgerCore | None = None
         self._closed = False
 
@@ -68,6 +76,8 @@ class GroupWriter:
             core.connection.execute("BEGIN IMMEDIATE")
             outcomes = [_alone(core, closure) for closure in closures]
             core.connection.execute("COMMIT")
+            if self._standing is not None:
+                self._standing()
         except Exception as error:  # noqa: BLE001 - the same boundary
             # The disk failed us, perhaps in COMMIT. Nothing is tried again on this connection (I9).
             self._drop()

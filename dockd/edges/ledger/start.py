@@ -1,100 +1,96 @@
 """How a ledger is opened: the state folder, its lock, and every check that comes before the first write.
 
-Owns the refusals to start. Knows nothing of clips.
+Owns the order of checks, recovery and creation, and the refusals to start. Knows nothing of clips.
 """
 
+import asyncio
 import errno
-import fcntl
+import logging
 import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
-from dockd.domain.custody import BrokenChainError, verify
 from dockd.domain.model import StationId, Timestamp
+from dockd.domain.recovery import CAUSE as RECOVERED, Lost, recovery_facts, recovery_signing_input, with_signature
+from dockd.edges.durable import sync_folder
 from dockd.edges.ledger.core import LedgerCore
-from dockd.edges.ledger.faults import is_corruption
+from dockd.edges.ledger.entries import MADE, NEW_KEY
 from dockd.edges.ledger.group import GroupWriter
 from dockd.edges.ledger.ledger import StationLedger
-from dockd.edges.ledger.rows import link_of
+from dockd.edges.ledger.lock import lock
+from dockd.edges.ledger.recovery import finish, settle
 from dockd.edges.ledger.runner import InlineRunner, ThreadRunner
-from dockd.edges.ledger.schema import DATABASE, migrate, migrations, require_known
-from dockd.errors import InUseError, Reason, StartRefusedError, TransientError
-
-LOCK = "lock"
+from dockd.edges.ledger.schema import DATABASE, migrate, migrations
+from dockd.edges.ledger.standing import Standing
+from dockd.edges.ledger.survey import Survey, look
+from dockd.edges.ledger.witness import Witness
+from dockd.edges.seal import Seal, open_seal, verifies
+from dockd.errors import InvariantError, Reason, StartRefusedError, TransientError
 
 BUSY_TIMEOUT_MS = 5000
 """How long a write waits for another program's: only a person's sqlite3 shell ever holds it."""
+
+_log = logging.getLogger(__name__)
 
 
 async def open_ledger(state_dir: Path, *, station: StationId, now: Callable[[], Timestamp]) -> StationLedger:
     """Open the ledger of a state folder for its one daemon, making both if need be.
 
-    Checks before it writes: lock, application, schema version, structure (quick_check), station, and the whole custody
-    chain: about half a second per 100,000 entries (tests/bench/bench_ledger.py), on a thread, the event loop free.
+    Checks before it writes: lock, application, schema version, station, structure (quick_check), the whole custody
+    chain, and the checkpoint that it must hold: about half a second per 100,000 entries (tests/bench/bench_ledger.py),
+    on a thread, the event loop free. A ledger that is gone, damaged, cut or rolled back is set aside, and a new one
+    begins with a signed entry that continues it.
 
     Raises:
-        StartRefusedError: one of them fails; the message says what to do.
+        StartRefusedError: the folder is not this station's to work on; the message says what to do.
         TransientError: DISK or DISK_FULL, the folder cannot be worked on now.
 
     """
     held = lock(state_dir)
     database = state_dir / DATABASE
-    opening = partial(_open_first, database, station=station, now=now, instance=os.urandom(16).hex())
-    runner = ThreadRunner(GroupWriter(first=opening, again=partial(_open_again, database)), database=database)
+    standing = Standing(database)
     try:
+        seal = await asyncio.to_thread(open_seal, state_dir)
+        first = partial(
+            _open_first, state_dir, standing, station=station, now=now, instance=os.urandom(16).hex(), seal=seal
+        )
+        again = partial(_open_again, database, standing)
+        runner = ThreadRunner(GroupWriter(first=first, again=again, standing=standing), database=database)
         await runner.start()
     except BaseException:
         held.close()
         raise
-    return StationLedger(runner, now=now, release=held.close)
+    witness = Witness(state_dir, station=station, seal=seal, now=now)
+    ledger = StationLedger(runner, now=now, release=held.close, witness=witness)
+    try:
+        await ledger.state_end()
+    except BaseException:
+        await ledger.close()
+        raise
+    return ledger
 
 
 async def open_inline(
-    database: Path | None, *, station: StationId, now: Callable[[], Timestamp], instance: str
+    database: Path | None,
+    *,
+    station: StationId,
+    now: Callable[[], Timestamp],
+    instance: str,
+    seal: Seal | None = None,
+    lost: Lost | None = None,
 ) -> StationLedger:
     """Open a ledger without threads, lock or syncing, for a simulated station; None keeps it in memory.
 
     The same SQL, checks and group commit as the daemon's. Closing it is also how a crash is simulated: what was
-    answered is there, and nothing is ever half written.
+    answered is there, and nothing is ever half written. `lost` is the ledger that a new one continues; it takes `seal`.
     """
-    opening = partial(_open_simulated, database, station=station, now=now, instance=instance)
+    opening = partial(_open_simulated, database, station=station, now=now, instance=instance, seal=seal, lost=lost)
     runner = InlineRunner(GroupWriter(first=opening, again=opening))
     await runner.run(_nothing)
     return StationLedger(runner, now=now, release=_released)
-
-
-def lock(state_dir: Path) -> BinaryIO:
-    """Take a state folder for this process, making it if need be; it is let go when the file given is closed.
-
-    Raises:
-        StartRefusedError: another process has it, or it cannot be made.
-
-    """
-    path = state_dir / LOCK
-    try:
-        state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = open(path, "ab+", buffering=0, opener=_private)  # noqa: SIM115 - it is open as long as the lock is held
-    except OSError as error:
-        raise StartRefusedError(
-            f"state folder {state_dir}: {error.strerror}: give dockd a folder that it may write to"
-        ) from error
-    try:
-        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        held.seek(0)
-        holder = held.read(32).decode("ascii", "replace").strip() or "unknown"
-        held.close()
-        raise InUseError(
-            f"state folder {state_dir} is in use by process {holder}: stop that one first, or give this one a state"
-            " folder of its own"
-        ) from error
-    held.truncate(0)
-    held.write(f"{os.getpid()}\n".encode("ascii"))
-    return held
 
 
 def connect(database: Path | str) -> sqlite3.Connection:
@@ -124,61 +120,111 @@ def prepare(
     instance: str,
     scripts: Sequence[str],
     synchronous: str = "FULL",
+    seal: Seal | None = None,
+    lost: Lost | None = None,
 ) -> LedgerCore:
-    """Check a database, bring it up to date, close what an earlier run left open; give its writes.
+    """Check a database that nobody recovers, bring it up to date, close what an earlier run left open; give its writes.
 
     Raises:
         StartRefusedError: it is not fit to be worked on.
 
     """
-    shown = database or Path(":memory:")
-    if require_known(connection, database=shown, newest=len(scripts)):
-        _require_sound(connection, shown)
-        _require_station(connection, shown, station)
-        _require_chain(connection, shown)
+    shown, found = database or Path(":memory:"), Survey()
+    look(connection, found, database=shown, mark=frozenset(), newest=len(scripts))
+    if found.fault:
+        raise StartRefusedError(f"{shown} is damaged: {found.fault}")
+    if found.station not in {"", station}:
+        raise StartRefusedError(f"{shown} belongs to station {found.station}, this is station {station}")
     make_durable(connection, synchronous=synchronous)
     migrate(connection, database=database, scripts=scripts)
+    return _begin(connection, station=station, time=now(), instance=instance, seal=seal, named=found.key, lost=lost)
+
+
+def _begin(
+    connection: sqlite3.Connection,
+    *,
+    station: StationId,
+    time: Timestamp,
+    instance: str,
+    seal: Seal | None,
+    named: str,
+    lost: Lost | None,
+) -> LedgerCore:
+    """Write what every start writes, in one transaction; `named` is the key that the chain names last."""
     core = LedgerCore(connection)
-    time = now()
     connection.execute("BEGIN IMMEDIATE")
+    key = {} if seal is None else {"key": seal.public_key}
     if connection.execute("SELECT count(*) FROM meta").fetchone() == (0,):
         connection.execute(
             "INSERT INTO meta (one, station, instance, created_utc) VALUES (1, ?, ?, ?)", (station, instance, time.utc)
         )
-        core.note("ledger-made", actor="ledger", time=time, facts={"station": station, "instance": instance})
+        core.note(MADE, actor="ledger", time=time, facts={"station": station, "instance": instance, **key})
+        if lost is not None:
+            facts = _signed(lost, station=station, instance=instance, seal=seal)
+            core.note(RECOVERED, actor="ledger", time=time, facts=facts)
+    elif seal is not None and named != seal.public_key:
+        core.note(NEW_KEY, actor="ledger", time=time, facts=key)
     core.cut(time)
     connection.execute("COMMIT")
     return core
 
 
-def _open_first(database: Path, *, station: StationId, now: Callable[[], Timestamp], instance: str) -> LedgerCore:
+def _signed(lost: Lost, *, station: StationId, instance: str, seal: Seal | None) -> dict[str, str]:
+    if seal is None:
+        raise InvariantError("a lost ledger is continued without a key, expected the station's own")
+    facts = recovery_facts(lost, station=station, instance=instance, kid=seal.kid)
+    return with_signature(facts, seal.sign(recovery_signing_input(facts)))
+
+
+def _open_first(
+    state_dir: Path,
+    standing: Standing,
+    *,
+    station: StationId,
+    now: Callable[[], Timestamp],
+    instance: str,
+    seal: Seal,
+) -> LedgerCore:
+    database = state_dir / DATABASE
     try:
+        settled = settle(state_dir, station=station, seal=seal, check=verifies)
         _make(database)
+        with _closed_on_error(connect(database)) as connection:
+            make_durable(connection)
+            migrate(connection, database=database, scripts=migrations())
+            core = _begin(
+                connection,
+                station=station,
+                time=now(),
+                instance=instance,
+                seal=seal,
+                named=settled.key,
+                lost=settled.lost,
+            )
+            finish(state_dir)
     except OSError as error:
         reason = Reason.DISK_FULL if error.errno == errno.ENOSPC else Reason.DISK
-        raise TransientError(reason, f"{database}: {error.strerror}, expected a file to be made") from error
-    try:
-        with _closed_on_error(connect(database)) as connection:
-            return prepare(
-                connection, database=database, station=station, now=now, instance=instance, scripts=migrations()
-            )
-    except sqlite3.DatabaseError as error:
-        if is_corruption(error):
-            raise StartRefusedError(_damaged(database, str(error))) from error
-        raise
+        raise TransientError(reason, f"{database}: {error.strerror}, expected a ledger to be opened") from error
+    if settled.lost is not None:
+        _warn(database, settled.lost)
+    standing.opened()
+    return core
+
+
+def _warn(database: Path, lost: Lost) -> None:
+    known = "nothing is known of its chain" if lost.head is None else f"it is known up to entry {lost.head.seq}"
+    where = f"; it is kept in {lost.set_aside}" if lost.set_aside else ""
+    _log.warning("%s was lost (%s): %s%s; a new one continues it", database, lost.why, known, where)
 
 
 def _make(database: Path) -> None:
     # SQLite would give a new file, and its log, the mode of the umask.
     os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    folder = os.open(database.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync_folder(database.parent)
 
 
-def _open_again(database: Path) -> LedgerCore:
+def _open_again(database: Path, standing: Standing) -> LedgerCore:
+    standing()
     with _closed_on_error(connect(database)) as connection:
         make_durable(connection)
         # What a failed COMMIT left in the log must not come back to life at the next power cut, after its callers
@@ -186,11 +232,19 @@ def _open_again(database: Path) -> LedgerCore:
         (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
         if busy:
             raise TransientError(Reason.DISK, f"{database}: a reader holds the log, expected it to be emptied")
-        return LedgerCore(connection)
+        core = LedgerCore(connection)
+    standing.opened()
+    return core
 
 
 def _open_simulated(
-    database: Path | None, *, station: StationId, now: Callable[[], Timestamp], instance: str
+    database: Path | None,
+    *,
+    station: StationId,
+    now: Callable[[], Timestamp],
+    instance: str,
+    seal: Seal | None,
+    lost: Lost | None,
 ) -> LedgerCore:
     with _closed_on_error(connect(database or ":memory:")) as connection:
         return prepare(
@@ -201,6 +255,8 @@ def _open_simulated(
             instance=instance,
             scripts=migrations(),
             synchronous="OFF",
+            seal=seal,
+            lost=lost,
         )
 
 
@@ -211,44 +267,6 @@ def _closed_on_error(connection: sqlite3.Connection) -> Iterator[sqlite3.Connect
     except BaseException:
         connection.close()
         raise
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-def _require_sound(connection: sqlite3.Connection, database: Path) -> None:
-    problems = [" ".join(row[0].split()) for row in connection.execute("PRAGMA quick_check(5)")]
-    if problems != ["ok"]:
-        raise StartRefusedError(_damaged(database, "; ".join(problems)))
-
-
-def _require_station(connection: sqlite3.Connection, database: Path, station: StationId) -> None:
-    row = connection.execute("SELECT station FROM meta").fetchone()
-    if row is not None and row[0] != station:
-        raise StartRefusedError(
-            f"{database} belongs to station {row[0]}, this is station {station}: if the disk was moved here, put it"
-            " back, or give this station a new state folder"
-        )
-
-
-def _require_chain(connection: sqlite3.Connection, database: Path) -> None:
-    links = map(link_of, connection.execute("SELECT seq, prev, hash, body FROM custody ORDER BY seq"))
-    try:
-        for _ in verify(links):
-            pass
-    except BrokenChainError as error:
-        raise StartRefusedError(
-            f"{database}: the custody chain is broken: {error}. Keep the folder as it is for whoever looks into it,"
-            " and give dockd a new one; the cameras and the store still hold the clips"
-        ) from error
-
-
-def _damaged(database: Path, problems: str) -> str:
-    return (
-        f"{database} is damaged: {problems}. Keep it for whoever looks into it, and restore a copy, or give dockd a new"
-        " state folder; the cameras and the store still hold the clips"
-    )
 
 
 def _nothing(_: object) -> None:

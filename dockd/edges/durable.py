@@ -1,0 +1,47 @@
+"""Small durable acts on files of the state folder: a folder synced, a file replaced, a file moved.
+
+Owns the order of calls. Knows nothing of what is in the files.
+"""
+
+import os
+from pathlib import Path
+
+PRIVATE = 0o600
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the names in a folder durable."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a small private file: a temporary one in the same folder, synced, renamed, the folder synced."""
+    temporary = path.with_name(f"{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    sync_folder(path.parent)
+
+
+def move_file(path: Path, folder: Path) -> None:
+    """Move a file into a folder of the same disk under its own name, durably; nothing there is overwritten.
+
+    Raises:
+        FileExistsError: a file of that name is there.
+
+    """
+    target = folder / path.name
+    if target.exists():
+        raise FileExistsError(17, "is there already", str(target))
+    path.rename(target)
+    # The new name first: a cut in between leaves two names at worst, never none.
+    sync_folder(folder)
+    sync_folder(path.parent)
