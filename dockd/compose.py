@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
+from dockd.app.account_ports import Accounting
 from dockd.app.policy import Policy
 from dockd.app.ports import CameraFeed, Cards, Lamps
 from dockd.app.quarantine import Quarantine
@@ -21,6 +22,7 @@ from dockd.config import Config, Erase, Verify
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId, Clip, ClipKey
 from dockd.domain.receipt import ReceiptError
+from dockd.edges.accounts_http import StoreAccounts
 from dockd.edges.card import FolderCards
 from dockd.edges.clock import SystemChance, SystemClock
 from dockd.edges.control.documents import report_document
@@ -141,6 +143,10 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
             lamps=plan.lamps,
             clock=clock,
             chance=SystemChance(),
+            accounting=Accounting(
+                store=StoreAccounts(wire, endpoint=plan.policy.endpoint, station=plan.policy.station),
+                book=ledger.accounts,
+            ),
         )
         station = Station(bays=plan.bays, ports=ports, policy=plan.policy)
         async with asyncio.TaskGroup() as group:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from dockd.central.accounting import Accounting
 from dockd.central.declaration import DeclarationError
 from dockd.central.reading import Reading
 from dockd.central.refusal import CHECKSUM_MISMATCH, RefusedError
@@ -28,10 +29,10 @@ _INDEX_RETRY_S = 2
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def make_app(*, uploading: Uploading, reading: Reading) -> web.Application:
+def make_app(*, uploading: Uploading, reading: Reading, accounting: Accounting) -> web.Application:
     """Wire the handlers together."""
     app = web.Application(middlewares=[answer_refusals])
-    app.add_routes([*uploading.routes(), *reading.routes()])
+    app.add_routes([*uploading.routes(), *reading.routes(), *accounting.routes()])
     app.on_response_prepare.append(_say_version)
     return app
 

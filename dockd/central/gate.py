@@ -82,6 +82,17 @@ def require_read(principal: Principal) -> None:
         raise RefusedError(403, f"evidence: {access.name_of(principal)} may not read it, expected the role 'read'")
 
 
+def require_account(principal: Principal, station: StationId) -> None:
+    """Let a principal see what receipts a station was given: its own, or anybody's who may read.
+
+    Raises:
+        RefusedError: 403.
+
+    """
+    if not (access.may_upload(principal, station) or access.may_read(principal)):
+        raise RefusedError(403, f"station: {station!r}: {access.name_of(principal)} may not see its receipts")
+
+
 def _host_of(request: web.Request) -> str:
     if hdrs.HOST not in request.headers:  # aiohttp would ask a name server for our own name, and wait for it
         raise RefusedError(400, "Host: (missing): expected the name or address that was asked")

@@ -48,10 +48,44 @@ MIGRATIONS: Sequence[str] = (
     CREATE INDEX upload_object ON upload (object_seq, station);
     CREATE INDEX upload_station ON upload (station, object_seq);
     """,
+    """
+    CREATE TABLE given (
+        seq          INTEGER PRIMARY KEY AUTOINCREMENT, -- the order in which receipts were given; none is used twice
+        station      TEXT NOT NULL,
+        upload       TEXT NOT NULL UNIQUE REFERENCES upload (id),
+        object_seq   INTEGER NOT NULL REFERENCES object (seq),
+        length_bytes INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX given_station ON given (station, seq, length_bytes);
+    INSERT INTO given (station, upload, object_seq, length_bytes)
+    SELECT station, id, object_seq, length_bytes FROM upload WHERE receipt IS NOT NULL ORDER BY object_seq, id;
+    CREATE TRIGGER upload_given AFTER UPDATE OF receipt ON upload
+    WHEN OLD.receipt IS NULL AND NEW.receipt IS NOT NULL BEGIN
+        INSERT INTO given (station, upload, object_seq, length_bytes)
+        VALUES (NEW.station, NEW.id, NEW.object_seq, NEW.length_bytes);
+    END;
+    CREATE TABLE account (
+        seq         INTEGER PRIMARY KEY AUTOINCREMENT,
+        station     TEXT NOT NULL,
+        instance    TEXT NOT NULL,                     -- which database of the station
+        about       TEXT NOT NULL,                     -- `docking KEY` or `daily DAY`
+        figures     TEXT NOT NULL,                     -- digest of docking and account: other figures are another row
+        statement   TEXT NOT NULL,                     -- canonical JSON, as it was heard last
+        entries     INTEGER NOT NULL,                  -- of the station's custody chain, and the hash of the last
+        head        TEXT NOT NULL,
+        heard_at    TEXT NOT NULL,                     -- last
+        verdict     TEXT NOT NULL                      -- JSON, as it was answered last
+    ) STRICT;
+    CREATE UNIQUE INDEX account_once ON account (station, instance, about, figures);
+    CREATE INDEX account_chain ON account (station, instance, entries);
+    CREATE INDEX account_station ON account (station, seq);
+    """,
 )
 
 _UPLOAD = "id, object_key, station, clip_id, recomputed, length_bytes, sha256, metadata, leaf, touched_s, receipt"
-_OBJECT = "seq, key, clip_id, recomputed, length_bytes, sha256, stored_at, camera, recording_id, kind, name"
+_OBJECT = (
+    "object.seq, key, clip_id, recomputed, object.length_bytes, sha256, stored_at, camera, recording_id, kind, name"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +135,10 @@ class Facts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
-    """Which clips: those after a sequence number, at most `limit`, and only those that fit every filter given."""
+    """Which clips: those after a sequence number, at most `limit`, and only those that fit every filter given.
+
+    With a station, the sequence is that of the receipts it was given; without, that of the objects.
+    """
 
     after: int
     limit: int
@@ -215,27 +252,32 @@ def record_stored(
 def find_clip(db: sqlite3.Connection, clip_id: str) -> StoredClip | None:
     """Look a stored clip up; if a cut name let several objects claim one id, the proved one, then the first."""
     row = db.execute(
-        f"SELECT {_OBJECT} FROM object WHERE clip_id = ? ORDER BY recomputed DESC, seq LIMIT 1",  # noqa: S608 - a constant
+        f"SELECT seq AS place, {_OBJECT} FROM object WHERE clip_id = ? ORDER BY recomputed DESC, seq LIMIT 1",  # noqa: S608 - a constant
         (clip_id,),
     ).fetchone()
     return None if row is None else _clip(db, row)
 
 
 def list_clips(db: sqlite3.Connection, query: Query) -> list[StoredClip]:
-    """List clips in the order in which they became safe; pages are stable, for a new clip always comes last.
+    """List clips in the order in which they became safe, or in which the station's receipts were given.
+
+    Pages are stable, for a new clip always comes last.
 
     One clip more than `limit` is given where there is one, so that the caller knows of a next page.
     """
     filters = {
         "camera = ?": query.camera,
         "recording_id = ?": query.recording_id,
-        "seq IN (SELECT object_seq FROM upload WHERE station = ? AND object_seq IS NOT NULL)": query.station,
+        "given.station = ?": query.station,
     }
-    given = {clause: value for clause, value in filters.items() if value is not None}
-    where = " AND ".join(("seq > ?", *given))
+    asked = {clause: value for clause, value in filters.items() if value is not None}
+    place, source = "object.seq", "object"
+    if query.station is not None:
+        place, source = "given.seq", "given JOIN object ON object.seq = given.object_seq"
+    where = " AND ".join((f"{place} > ?", *asked))
     rows = db.execute(
-        f"SELECT {_OBJECT} FROM object WHERE {where} ORDER BY seq LIMIT ?",  # noqa: S608 - constants; values are bound
-        (query.after, *given.values(), query.limit + 1),
+        f"SELECT {place} AS place, {_OBJECT} FROM {source} WHERE {where} ORDER BY {place} LIMIT ?",  # noqa: S608 - constants; values are bound
+        (query.after, *asked.values(), query.limit + 1),
     )
     return [_clip(db, row) for row in rows.fetchall()]
 
@@ -259,7 +301,7 @@ def _upload(row: sqlite3.Row) -> Upload:
 def _clip(db: sqlite3.Connection, row: sqlite3.Row) -> StoredClip:
     stations = db.execute("SELECT station FROM upload WHERE object_seq = ? ORDER BY station", (row["seq"],))
     return StoredClip(
-        seq=row["seq"],
+        seq=row["place"],
         key=row["key"],
         clip_id=row["clip_id"],
         recomputed=bool(row["recomputed"]),

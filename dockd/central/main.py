@@ -22,6 +22,7 @@ from aiohttp import web
 
 from dockd.central import index
 from dockd.central.accesslog import AccessLog
+from dockd.central.accounting import Accounting
 from dockd.central.app import http_log, make_app
 from dockd.central.connections import ACCEPTED_AT_ONCE, door, most_connections
 from dockd.central.database import Database
@@ -124,7 +125,7 @@ async def serve(
                 await store.recover()
                 await store.sweep()
                 sweeper = tasks.create_task(_sweep(store, every_s=options.sweep_s), name="expire unfinished uploads")
-                async with _listening(options, parts, store) as url:
+                async with _listening(options, parts, store, now_utc) as url:
                     yield Serving(url=url, public_key=parts.signer.public_key)
             except Exception as error:  # noqa: BLE001 - raised again below, not wrapped into the group of our tasks
                 failure = error
@@ -236,8 +237,14 @@ def _store(options: CentralOptions, parts: _Parts, tasks: asyncio.TaskGroup, now
 
 
 @asynccontextmanager
-async def _listening(options: CentralOptions, parts: _Parts, store: Store) -> AsyncIterator[str]:
+async def _listening(
+    options: CentralOptions, parts: _Parts, store: Store, now_utc: Callable[[], datetime]
+) -> AsyncIterator[str]:
+    accounting = Accounting(
+        database=parts.database, gate=parts.gate, log=parts.log, stall_s=options.stall_s, now_utc=now_utc
+    )
     app = make_app(
+        accounting=accounting,
         uploading=Uploading(store=store, gate=parts.gate),
         reading=Reading(database=parts.database, evidence=parts.evidence, gate=parts.gate, log=parts.log),
     )

@@ -4,7 +4,6 @@ Owns the parameters, the JSON and the paging. Every answer is in the access log 
 """
 
 import logging
-import re
 from collections.abc import Mapping
 
 from aiohttp import hdrs, web
@@ -16,6 +15,7 @@ from dockd.central.database import Database
 from dockd.central.evidence import Evidence
 from dockd.central.gate import Gate, require_read
 from dockd.central.index import Query, StoredClip
+from dockd.central.parameters import MAX_SEQ, allow, number
 from dockd.central.refusal import RefusedError
 from dockd.tus.headers import REPR_DIGEST, repr_digest
 
@@ -23,9 +23,6 @@ _log = logging.getLogger(__name__)
 CLIPS = "/clips"
 _DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
-_MAX_SEQ = 2**63 - 1
-_PARAMETERS = frozenset({"after", "limit", "station", "camera", "recording"})
-_NUMBER = re.compile(r"[0-9]{1,19}")
 
 
 class _Content(web.FileResponse):
@@ -117,12 +114,10 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
         RefusedError: 400 with the parameter, its value and what was expected.
 
     """
-    for name in parameters:
-        if name not in _PARAMETERS:
-            raise RefusedError(400, f"{name!r}: not a parameter, expected one of {', '.join(sorted(_PARAMETERS))}")
+    allow(parameters, "after", "camera", "limit", "recording", "station")
     return Query(
-        after=_number(parameters, "after", least=0, most=_MAX_SEQ, default=0),
-        limit=_number(parameters, "limit", least=1, most=_MAX_LIMIT, default=_DEFAULT_LIMIT),
+        after=number(parameters, "after", least=0, most=MAX_SEQ, default=0),
+        limit=number(parameters, "limit", least=1, most=_MAX_LIMIT, default=_DEFAULT_LIMIT),
         station=parameters.get("station"),
         camera=parameters.get("camera"),
         recording_id=parameters.get("recording"),
@@ -145,12 +140,3 @@ def json_of(clip: StoredClip) -> dict[str, object]:
         "stored_at": clip.stored_at,
         "content": f"{CLIPS}/{clip.clip_id}/content",
     }
-
-
-def _number(parameters: Mapping[str, str], name: str, *, least: int, most: int, default: int) -> int:
-    text = parameters.get(name)
-    if text is None:
-        return default
-    if not _NUMBER.fullmatch(text) or not least <= int(text) <= most:
-        raise RefusedError(400, f"{name}: {text!r}: expected a whole number from {least} to {most}")
-    return int(text)

@@ -125,6 +125,21 @@ class TusWire:
             raise TransientError(reason, f"reading back {url}: answered {response.status}, expected 200")
         return Sha256(sha256_hex), length_bytes
 
+    async def ask(self, request: Request, *, document: bytes | None, most_bytes: int) -> Response:
+        """Perform one request for a JSON document, or with one as its body; the answer is whole.
+
+        Raises:
+            TransientError: as `exchange`, and STORE where the answer is longer than `most_bytes`.
+
+        """
+        self._check(request)
+        with _translated(self._timeouts):
+            response = await self._control(request, document=document, most_bytes=most_bytes + 1)
+        if len(response.body) > most_bytes:
+            detail = f"{request.method} {request.url}: the answer is longer than {most_bytes} bytes"
+            raise TransientError(Reason.STORE, detail)
+        return response
+
     async def close(self) -> None:
         """End every connection and thread; what still runs fails."""
         for stop in self._running:
@@ -145,20 +160,24 @@ class TusWire:
 
     # --- requests without a body ---
 
-    async def _control(self, request: Request) -> Response:
+    async def _control(
+        self, request: Request, *, document: bytes | None = None, most_bytes: int = MAX_WORDS_BYTES
+    ) -> Response:
         tls = self._trust.context() if self._endpoint.scheme == "https" else True
         headers = [*request.headers, _USER_AGENT, *self._trust.authorization()]
         if self._session is None:
             self._session = self._new_session()
         async with self._session.request(
-            request.method, request.url, headers=headers, allow_redirects=False, ssl=tls
+            request.method, request.url, headers=headers, data=document, allow_redirects=False, ssl=tls
         ) as answer:
-            words = await answer.content.read(MAX_WORDS_BYTES)
+            body = bytearray()
+            while len(body) < most_bytes and (part := await answer.content.read(most_bytes - len(body))):
+                body += part
             names: dict[str, str] = {}
             for name, value in answer.headers.items():
                 key = name.lower()
                 names[key] = f"{names[key]}, {value}" if key in names else value
-            return Response(status=answer.status, headers=names, body=words)
+            return Response(status=answer.status, headers=names, body=bytes(body))
 
     def _new_session(self) -> aiohttp.ClientSession:
         connect_s, stall_s = self._timeouts.connect_s, self._timeouts.stall_s

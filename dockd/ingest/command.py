@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import signal
 import time
+from contextlib import suppress
 
 from dockd.compose import Running, running
 from dockd.domain.model import ClipState
@@ -16,6 +17,8 @@ from dockd.ingest.card import BAY
 from dockd.ingest.telling import SETTLED, Report, Summary, reporting, tell, troubled
 
 LOOK_S = 0.1
+ACCOUNT_S = 5.0
+"""So long the account is waited for; one that is not closed by then is closed by the next run."""
 EX_OK, EX_UNPROVEN, EX_TEMPFAIL = 0, 1, 75
 
 
@@ -37,6 +40,8 @@ async def _ingest(settings: Settings) -> int:
         clips = [clip async for clip in run_.clips_of_bay(BAY)]
         view = await run_.station.view()
         await run_.station.undock_all()
+        if code == EX_OK:
+            await _accounted(run_)
     broke = view.bays[0].detail
     proven = [clip for clip in clips if clip.state in SETTLED and run_.is_proven(clip)]
     held = [clip for clip in clips if clip.state is ClipState.HELD]
@@ -54,6 +59,13 @@ async def _ingest(settings: Settings) -> int:
     if code == EX_OK and (broke or summary.receipted < summary.clips):
         return EX_UNPROVEN
     return code
+
+
+async def _accounted(run_: Running) -> None:
+    for _ in range(round(ACCOUNT_S / LOOK_S)):
+        if run_.station.accounted:
+            return
+        await asyncio.sleep(LOOK_S)
 
 
 async def _watch(run_: Running, settings: Settings, stop: asyncio.Event, report: Report) -> int:
