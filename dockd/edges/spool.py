@@ -19,6 +19,7 @@ from typing import Self
 from dockd.app.ports import Room
 from dockd.domain.container import has_header
 from dockd.domain.model import ClipId, Sha256
+from dockd.edges.standing import Standing
 from dockd.errors import InvariantError, Reason, TransientError
 
 BUFFER_BYTES = 256 * 1024
@@ -32,8 +33,9 @@ _CLIP_ID = re.compile(r"[0-9a-f]{64}")
 class DiskSpool:
     """The port `Spool` over one folder; make it with `open`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, standing: Standing) -> None:
         self._folder = folder
+        self._standing = standing
 
     @classmethod
     async def open(cls, folder: Path) -> Self:
@@ -45,8 +47,13 @@ class DiskSpool:
             TransientError: DISK.
 
         """
-        await asyncio.to_thread(_prepare, folder)
-        return cls(folder)
+        standing = Standing(folder)
+        await asyncio.to_thread(_prepare, folder, standing)
+        return cls(folder, standing)
+
+    async def stand(self) -> None:
+        """See that the folder still is what lies in its place. Raises InvariantError."""
+        await asyncio.to_thread(self._standing)
 
     def path(self, clip_id: ClipId) -> Path:
         """Say where a clip's copy lies, or would lie.
@@ -60,7 +67,14 @@ class DiskSpool:
         return self._folder / f"{clip_id}.clip"
 
     async def room(self) -> Room:
-        """Measure the disk, as far as this user may fill it. Raises TransientError(DISK)."""
+        """Measure the disk, as far as this user may fill it.
+
+        Raises:
+            TransientError: DISK.
+            InvariantError: the folder was taken away: what is copied now would go into nothing.
+
+        """
+        await self.stand()
         return await asyncio.to_thread(_room, self._folder)
 
     async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
@@ -93,12 +107,13 @@ def _disk(doing: str, path: Path) -> Iterator[None]:
         raise TransientError(Reason.DISK, f"{doing} {path}: {error.strerror}") from error
 
 
-def _prepare(folder: Path) -> None:
+def _prepare(folder: Path, standing: Standing) -> None:
     with _disk("preparing the spool", folder):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in folder.glob("*.part"):
             part.unlink()
         _sync(folder)
+        standing.opened()
         # Its own name too, even when it was there: the one who made it may have died before that was synced.
         _sync(folder.parent)
 

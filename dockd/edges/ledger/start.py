@@ -24,10 +24,10 @@ from dockd.edges.ledger.lock import lock
 from dockd.edges.ledger.recovery import finish, settle
 from dockd.edges.ledger.runner import InlineRunner, ThreadRunner
 from dockd.edges.ledger.schema import DATABASE, migrate, migrations
-from dockd.edges.ledger.standing import Standing
 from dockd.edges.ledger.survey import Survey, look
 from dockd.edges.ledger.witness import Witness
 from dockd.edges.seal import Seal, open_seal, verifies
+from dockd.edges.standing import Standing
 from dockd.errors import InvariantError, Reason, StartRefusedError, TransientError
 
 BUSY_TIMEOUT_MS = 5000
@@ -51,7 +51,7 @@ async def open_ledger(state_dir: Path, *, station: StationId, now: Callable[[], 
     """
     held = lock(state_dir)
     database = state_dir / DATABASE
-    standing = Standing(database)
+    standing = Standing(database, database.with_name(f"{DATABASE}-wal"))
     try:
         seal = await asyncio.to_thread(open_seal, state_dir)
         first = partial(
