@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from dockd.domain.model import Gap
 
-MOST_GAPS = 32
+MOST_GAPS = 24
 """So many, and the longest name, still fit the metadata of an upload in 6 KB."""
 
 

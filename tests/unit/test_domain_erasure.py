@@ -17,8 +17,10 @@ from dockd.domain.model import (
     ClipKind,
     ClipState,
     DockingId,
+    Gap,
     Sha256,
     StationId,
+    Tag,
     VolumeId,
 )
 from dockd.domain.receipt import Claims, Expected, Receipt
@@ -91,6 +93,8 @@ BROKEN: dict[str, Asked] = {
     "no receipt": {"receipt": None},
     "a receipt that is not the stored one": {"receipt": replace(RECEIPT, compact="x.y.z")},
     "no stored receipt": {"clip": replace(CLIP, receipt=None)},
+    "what was salvaged of a file": {"clip": replace(CLIP, tags=frozenset({Tag.SALVAGED}))},
+    "a copy with a gap": {"clip": replace(CLIP, gaps=(Gap(offset_bytes=0, length_bytes=1),))},
     "erasing forbidden": {"stay": replace(STAY, erase_allowed=False)},
     "an incomplete listing": {"stay": replace(STAY, listing_complete=False)},
     "a reading that a cache may have answered": {"reread": replace(REREAD, uncached=False)},

@@ -248,3 +248,15 @@ def test_a_recording_is_the_files_of_one_stem_in_one_folder_of_one_card() -> Non
 
 def test_moves_of_a_listing_are_lawful_words() -> None:
     assert {Move("redocked"), Move("grew"), Move("held"), Move("erased"), Move("recopy"), Move("resumed")} <= set(Move)
+
+
+@pytest.mark.promise("I3")
+@pytest.mark.parametrize("state", list(ClipState))
+def test_what_was_salvaged_of_a_file_is_never_that_file(state: ClipState) -> None:
+    """The file is a clip of its own, whatever becomes of its salvaged copy: neither a candidate, nor missing."""
+    known = replace(clip(1, b"A", 10, state), tags=frozenset({Tag.SALVAGED}))
+    assert compared([file(b"A", 10)], [known]) == Reconciled(new=(file(b"A", 10),), moves=())
+    assert compared([], [known]) == Reconciled(new=(), moves=())
+    held = clip(2, b"A", 10, ClipState.HELD)
+    (only,) = compared([file(b"A", 10)], [held, known]).moves
+    assert only.clip == 2

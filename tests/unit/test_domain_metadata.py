@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
+from dockd.domain.gaps import MOST_GAPS
 from dockd.domain.metadata import (
     MAX_NAME_BYTES,
     camera_of,
@@ -23,6 +24,7 @@ from dockd.domain.model import (
     ClipKind,
     ClipState,
     DockingId,
+    Gap,
     Sha256,
     StationId,
     Tag,
@@ -116,7 +118,8 @@ def test_the_header_stays_small_for_the_longest_names_and_serials(length: int) -
     camera = Camera(
         serial=CameraSerial("\U0001f46e" * 64), volume=VolumeId("v" * 64), model="m" * 64, firmware="f" * 64
     )
-    long = replace(CLIP, path=b"\xff" * length, camera=camera, tags=frozenset(Tag), length_bytes=2**63 - 1)
+    gaps = tuple(Gap(offset_bytes=10**12 + number, length_bytes=10**9) for number in range(MOST_GAPS))
+    long = replace(CLIP, path=b"\xff" * length, camera=camera, tags=frozenset(Tag), length_bytes=2**63 - 1, gaps=gaps)
     told = metadata_of(long, station=StationId("s" * 64))
     assert len(metadata_header(told)) < 6 * 1024
     assert told.get("name_cut", "") == ("yes" if length > MAX_NAME_BYTES else "")
@@ -162,3 +165,11 @@ def test_a_name_that_cannot_be_read_is_an_error(told: dict[str, str]) -> None:
 def test_a_camera_without_its_serial_is_an_error() -> None:
     with pytest.raises(KeyError, match="serial"):
         camera_of({"volume": "V"})
+
+
+def test_the_store_is_told_what_could_not_be_read_of_a_salvaged_clip() -> None:
+    gaps = (Gap(offset_bytes=0, length_bytes=4096), Gap(offset_bytes=65536, length_bytes=512))
+    salvaged = replace(CLIP, tags=frozenset({Tag.SALVAGED}), gaps=gaps)
+    told = metadata_of(salvaged, station=HERE)
+    assert (told["tags"], told["unreadable"]) == ("salvaged", "0+4096 65536+512")
+    assert "unreadable" not in metadata_of(CLIP, station=HERE)
