@@ -1,0 +1,154 @@
+"""A recorded workload: cameras filled, a station and a store at work on them, killed and started again, all logged.
+
+Owns the course of it, by a seed: what lies on the cameras, how often and where the process is killed, which syncs fail.
+Knows the filesystem only as a mount, and judges nothing.
+"""
+
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+
+from tests.powercut.life import CAMERAS, Order
+
+REPOSITORY = Path(__file__).absolute().parent.parent.parent
+LENGTHS = (0, 1, 100, 4095, 4096, 5000, 12_288, 20_001, 40_000)
+KILLED = -9
+WITHIN_S, PLANTED_WITHIN_S = 60.0, 10.0
+"""How long a life may take: half a second where nothing disturbs it, and for ever with some planted faults."""
+PARTS = r"\.part$"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recorded:
+    """A workload that ran: its log, and what kept it from its end, if anything."""
+
+    log: Path
+    trouble: str
+
+
+class MissingError(Exception):
+    """Something of this machine is missing that a power cut takes."""
+
+
+def require_fuse() -> None:
+    """Raise MissingError unless a filesystem of our own can be mounted."""
+    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise MissingError("/dev/fuse: not there or not ours to open, expected a kernel with FUSE and root")
+    if os.geteuid() != 0:
+        raise MissingError("not root: expected a user who may mount")
+
+
+def record(folder: Path, seed: int, *, plant: str = "") -> Recorded:
+    """Run one workload on the strict filesystem; the folder takes its log and is otherwise left as it was."""
+    chance = random.Random(seed)
+    log = folder / f"{seed}{plant}.log"
+    failing = f"{chance.randrange(1, 8)}:{PARTS}"
+    with mounted(folder / f"mount-{seed}{plant}", log, [failing]) as mount:
+        trouble = course(mount, mount, chance, plant=plant)
+    return Recorded(log=log, trouble=trouble)
+
+
+def course(root: Path, claims: Path, chance: random.Random, *, plant: str = "") -> str:
+    """Fill cameras below `root` and let stations work, some of them killed; say what went wrong, or nothing."""
+    lay(root, claims, chance, chance.randrange(4, 8))
+    order = Order(
+        root=str(root),
+        claims=str(claims),
+        port=free_port(),
+        pull_after=chance.randrange(12),
+        kill_at=0,
+        plant=plant,
+        within_s=PLANTED_WITHIN_S if plant else WITHIN_S,
+    )
+    for _ in range(2):
+        ended = live(replace(order, kill_at=chance.randrange(300, 2500), pull_after=chance.randrange(12)))
+        # A planted fault may keep a life from its end: it has shown by then what it does.
+        if ended.returncode not in {0, KILLED} and not plant:
+            return ended.stderr.decode(errors="replace")
+        lay(root, claims, chance, chance.randrange(1, 4))
+    ended = live(order)
+    return ended.stderr.decode(errors="replace") if ended.returncode else ""
+
+
+def live(order: Order) -> "subprocess.CompletedProcess[bytes]":
+    """Run one life to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "tests.powercut.life", order.text()],
+        cwd=REPOSITORY,
+        capture_output=True,
+        timeout=2 * order.within_s,
+        check=False,
+    )
+
+
+def lay(root: Path, claims: Path, chance: random.Random, count: int) -> None:
+    """Put clips onto the cameras, durably; what is there is claimed, once it cannot be lost any more."""
+    for serial in CAMERAS:
+        folder = root / "cameras" / serial / "DCIM" / "100DOCKD"
+        folder.mkdir(parents=True, exist_ok=True)
+        for number in range(count):
+            # Some recordings have two files; counters begin anew, so that old names come again with other bytes.
+            name = f"CLIP{number // 2:04}.{'GPX' if number % 2 else 'MP4'}"
+            if (folder / name).exists():
+                continue
+            data = chance.randbytes(chance.choice(LENGTHS))
+            facts = {"camera": serial, "path": f"DCIM/100DOCKD/{name}", "sha256": sha256(data).hexdigest()}
+            say(claims, "laying", **facts)
+            with (folder / name).open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            for above in (folder, *folder.parents[:4]):
+                sync(above)
+                if above == root:
+                    break
+            say(claims, "laid", **facts)
+
+
+def say(claims: Path, what: str, **facts: str) -> None:
+    """Put a claim on the log."""
+    os.setxattr(claims, "user.claim", json.dumps({"what": what, **facts}).encode("ascii"))
+
+
+def sync(folder: Path) -> None:
+    """Sync a folder."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    os.fsync(fd)
+    os.close(fd)
+
+
+def free_port() -> int:
+    """Find a port that is free now."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def mounted(mount: Path, log: Path, failing: Sequence[str] = ()) -> Iterator[Path]:
+    """Mount the strict filesystem for as long as the block runs; its log is whole afterwards."""
+    require_fuse()
+    mount.mkdir()
+    command = [sys.executable, "-m", "tests.powercut.strictfs", str(mount), str(log), *failing]
+    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        assert server.stderr is not None
+        try:
+            if server.stdout.readline() != b"mounted\n":
+                raise MissingError(f"strictfs: not mounted: {server.stderr.read().decode(errors='replace')}")
+            yield mount
+        finally:
+            subprocess.run(["umount", str(mount)], check=False, capture_output=True)
+            try:
+                server.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                server.kill()
+    mount.rmdir()
