@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from dockd.ctl import looking, quarantine
+from dockd.ctl import accounting, looking, quarantine
 from dockd.ctl.desk import Daemon, Desk
 from dockd.ctl.exits import EPILOG, EX_CONFIG, EX_FAILED, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OK, EX_UNAVAILABLE
 from dockd.edges.control.client import DaemonDownError, ForbiddenError, UnknownError
@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     clips.add_argument("--camera", metavar="SERIAL", help="only clips of this camera")
     receipts = command("receipts", "Receipts; with a clip id, that clip's compact JWS.", looking.receipts)
     receipts.add_argument("clip_id", nargs="?", metavar="CLIP_ID", help="64 hex digits: print its receipt as a JWS")
+    command("account", "Seen, receipted, pending, quarantined, and what differs at the store.", accounting.account)
     summary = "What is held back and why, and what can be done about it."
     held = commands.add_parser("quarantine", help=summary, description=summary, epilog=EPILOG)
     quarantine.add_arguments(held, common)

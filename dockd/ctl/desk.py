@@ -19,7 +19,11 @@ class Desk(Protocol):
         ...
 
     def rows(self, question: str, **filters: str | None) -> Iterator[Document]:
-        """Give every row of `bays`, `clips`, `receipts`, `held` or `broken`."""
+        """Give every row of `bays`, `clips`, `receipts`, `differences`, `held` or `broken`."""
+        ...
+
+    def account(self) -> Document:
+        """Give the figures of the account, and when it was last compared."""
         ...
 
     def verify(self) -> Document:
@@ -49,6 +53,10 @@ class Daemon:
     def rows(self, question: str, **filters: str | None) -> Iterator[Document]:
         """Ask for all pages of a list."""
         return pages(self._socket, question, filters)
+
+    def account(self) -> Document:
+        """Ask for the account."""
+        return ask(self._socket, "account")
 
     def verify(self) -> Document:
         """Ask for a check."""

@@ -20,8 +20,9 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     backlog = cast("dict[str, dict[str, int]]", document["backlog"])
     store = cast("dict[str, Json]", document["store"])
     quarantine = cast("dict[str, int]", document["quarantine"])
+    differences = cast("dict[str, Json]", document["account"])["differences"]
     stuck = bool(document["faults"] or document["spool_full"] or store["reason"] or store["overdue"])
-    trouble = stuck or any(quarantine.values())
+    trouble = stuck or bool(differences) or any(quarantine.values())
     if arguments.json:
         print_json(document)
         return EX_FAILED if trouble else EX_OK
@@ -32,6 +33,8 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     print(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{store['detail']}")
     if any(quarantine.values()):
         print(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
+    if differences:
+        print(f"  account    {differences} differences: dockctl account")
     if document["spool_full"]:
         print(f"  disk full  {document['spool_full']}")
     if document["faults"]:

@@ -6,6 +6,7 @@ Owns names and units on that wire, like `documents`; apart from it because a sta
 from dockd.app.view import BayView, StationView
 from dockd.domain.bay import Work
 from dockd.domain.lamps import PATTERNS
+from dockd.edges.control.accounts import account_document
 from dockd.edges.control.documents import tally_document
 from dockd.edges.control.shape import Document
 
@@ -43,6 +44,7 @@ def status_document(view: StationView) -> Document:
         "faults": [bay.number for bay in view.bays if bay.reason is not None],
         "spool_full": view.spool_full,
         "backlog": tally_document(view.backlog),
+        "account": account_document(view.account),
         "store": {
             "reason": uplink.reason.value if uplink.reason else None,
             "detail": uplink.detail,

@@ -9,7 +9,9 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from dockd.app.accounting import AccountView
 from dockd.domain.model import CameraSerial, ClipId, ClipKey, ClipState, DockingId
+from dockd.edges.control.accounts import account_document, difference_document
 from dockd.edges.control.cases import (
     MOST_DOCKINGS,
     alarms_document,
@@ -21,7 +23,7 @@ from dockd.edges.control.cases import (
 from dockd.edges.control.client import DaemonDownError, UnknownError
 from dockd.edges.control.documents import clip_document, receipt_document, report_document, tally_document
 from dockd.edges.control.shape import Document
-from dockd.edges.ledger import reads, views
+from dockd.edges.ledger import account_reads, reads, views
 from dockd.edges.ledger.audit import opened, verify_state
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.schema import DATABASE, migrations, require_known
@@ -47,6 +49,7 @@ class Folder:
                 raise StartRefusedError(f"{self._state_dir / DATABASE} holds nothing yet: start dockd once")
             backlog = _answer(connection, reads.backlog())
             alarms = _answer(connection, views.alarms())
+            account = _account(connection)
         return {
             "station": row[0],
             "bays": 0,
@@ -54,6 +57,7 @@ class Folder:
             "faults": [],
             "spool_full": "",
             "backlog": tally_document(backlog),
+            "account": account,
             "quarantine": alarms_document(*alarms),
             "store": {"reason": None, "detail": "not asked: read from the state folder", "overdue": 0},
         }
@@ -70,12 +74,19 @@ class Folder:
                 return self._clips(state=filters["in"], serial=filters["camera"])
             case "receipts":
                 return self._receipts(filters["clip_id"])
+            case "differences":
+                return self._differences()
             case "held":
                 return self._held()
             case "broken":
                 return self._broken()
             case _:
                 raise DockdError(f"{question}: asked of a state folder, expected a running daemon (leave --state out)")
+
+    def account(self) -> Document:
+        """Read how the accounts stood when the daemon last closed one."""
+        with self._connection() as connection:
+            return _account(connection)
 
     def case(self, kind: str, number: int) -> Document:
         """Read everything of one clip, or of one docking's camera.
@@ -157,6 +168,15 @@ class Folder:
                 yield from map(receipt_document, page)
                 after = page[-1].clip if len(page) == PAGE else None
 
+    def _differences(self) -> Iterator[Document]:
+        after: int | None = 0
+        with self._connection() as connection:
+            while after is not None:
+                page = _answer(connection, account_reads.differences(after=after, limit=PAGE))
+                for row in page:
+                    yield difference_document(*row)
+                after = page[-1][0] if len(page) == PAGE else None
+
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
         """Open a ledger that this version can read.
@@ -178,6 +198,13 @@ class Folder:
                 raise StartRefusedError(
                     f"{database} cannot be read: {error}: 'dockctl verify' says what of it still stands"
                 ) from error
+
+
+def _account(connection: sqlite3.Connection) -> Document:
+    reading = _answer(connection, account_reads.reading())
+    return account_document(
+        AccountView(differences=reading.differences, last=reading.last, offered=None, reason=None, detail="")
+    )
 
 
 def _answer(connection: sqlite3.Connection, query: Query[T]) -> T:

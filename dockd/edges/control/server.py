@@ -22,6 +22,7 @@ from dockd.app.quarantine import Quarantine
 from dockd.app.view import StationView
 from dockd.domain.model import BayId, CameraSerial, ClipId, ClipKey, ClipState, DockingId
 from dockd.domain.quarantine import Wish
+from dockd.edges.control.accounts import account_document, difference_document
 from dockd.edges.control.cases import (
     MOST_DOCKINGS,
     alarms_document,
@@ -35,7 +36,7 @@ from dockd.edges.control.documents import clip_document, listed, receipt_documen
 from dockd.edges.control.live import bay_document, status_document
 from dockd.edges.control.shape import Document
 from dockd.edges.control.wishes import wishes_in
-from dockd.edges.ledger import views
+from dockd.edges.ledger import account_reads, views
 from dockd.edges.ledger.ledger import StationLedger
 
 MOST_ROWS = 1000
@@ -61,7 +62,7 @@ async def serving(desk: Desk, *, path: Path, group: str | None) -> AsyncIterator
     A socket file left by a dead daemon is replaced: the lock on the state folder says that no other one lives.
     """
     app = web.Application()
-    app.add_routes(_routes(desk))
+    app.add_routes([*_routes(desk), *_account_routes(desk)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -115,6 +116,12 @@ def _routes(desk: Desk) -> list[web.RouteDef]:
     async def receipts(request: web.Request) -> web.Response:
         return web.json_response(await _receipts(desk.ledger, request))
 
+    async def account(_: web.Request) -> web.Response:
+        return web.json_response(account_document((await desk.view()).account))
+
+    async def differences(request: web.Request) -> web.Response:
+        return web.json_response(await _differences(desk.ledger, request))
+
     async def verify(_: web.Request) -> web.Response:
         return web.json_response(await desk.verify())
 
@@ -137,12 +144,24 @@ def _routes(desk: Desk) -> list[web.RouteDef]:
         web.get("/v1/bays", bays),
         web.get("/v1/clips", clips),
         web.get("/v1/receipts", receipts),
+        web.get("/v1/account", account),
+        web.get("/v1/differences", differences),
         web.get("/v1/verify", verify),
         web.get("/v1/held", held),
         web.get("/v1/broken", broken),
         web.get("/v1/{kind:clip|docking}/{number:[0-9]{1,18}}", case),
         web.post("/v1/quarantine/{wish:retry|release}", wish),
     ]
+
+
+def _account_routes(desk: Desk) -> list[web.RouteDef]:
+    async def account(_: web.Request) -> web.Response:
+        return web.json_response(account_document((await desk.view()).account))
+
+    async def differences(request: web.Request) -> web.Response:
+        return web.json_response(await _differences(desk.ledger, request))
+
+    return [web.get("/v1/account", account), web.get("/v1/differences", differences)]
 
 
 async def _clips(ledger: StationLedger, request: web.Request) -> Document:
@@ -232,6 +251,13 @@ def _actor(uid: int) -> str:
         return f"user:{pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"user:uid-{uid}"
+
+
+async def _differences(ledger: StationLedger, request: web.Request) -> Document:
+    limit = _count(request, "limit", MOST_ROWS)
+    rows = await ledger.query(account_reads.differences(after=_count(request, "after", 0), limit=limit))
+    after = rows[-1][0] if len(rows) == limit else None
+    return listed([difference_document(*row) for row in rows], name="differences", after=after)
 
 
 def _count(request: web.Request, name: str, default: int) -> int:
