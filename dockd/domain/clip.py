@@ -182,7 +182,7 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
 def _implied(clip: Clip, move: Move) -> Clip:  # noqa: PLR0911 - one arm a move
     """Tell what follows from a move itself, whatever its caller said."""
     match move:
-        case Move.REDOCKED:
+        case Move.REDOCKED | Move.GREW:
             return replace(clip, verified_in=None)
         case Move.COPIED:
             return replace(clip, spooled=True)
