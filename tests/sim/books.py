@@ -63,13 +63,16 @@ class SimRunner:
         self._writer = writer
         self._power = power
         self._queue: list[tuple[Closure[Any], asyncio.Future[Any]]] = []
+        self._due_s = 0.0
 
     def run(self, closure: Closure[T]) -> asyncio.Future[T]:
         """Queue a closure."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         if not self._queue:
-            loop.call_later(self._fate.between(0.0005, COMMIT_MOST_S), self._commit)
+            stalls_s = 5.0 if self._fate.strikes(Fault.STALL, "ledger") else 0.0
+            self._due_s = loop.time() + stalls_s + self._fate.between(0.0005, COMMIT_MOST_S)
+            loop.call_at(self._due_s, self._commit)
         self._queue.append((closure, answer))
         return answer
 
@@ -84,7 +87,7 @@ class SimRunner:
     async def close(self) -> None:
         """Commit what is queued."""
         if self._queue:
-            await asyncio.sleep(COMMIT_MOST_S)
+            await asyncio.sleep(self._due_s - asyncio.get_running_loop().time() + COMMIT_MOST_S)
 
     def _commit(self) -> None:
         group, self._queue = self._queue, []
@@ -92,7 +95,7 @@ class SimRunner:
             self._power.fail("before a commit")
         if not self._power.on:
             return
-        if self._fate.strikes(Fault.LEDGER_FULL):
+        if self._fate.strikes(Fault.LEDGER_FULL) or self._fate.lasts(Fault.DISK_READ_ONLY):
             for _, answer in group:
                 if not answer.done():
                     answer.set_exception(TransientError(Reason.DISK_FULL, "ledger: database or disk is full"))

@@ -164,9 +164,7 @@ class SimCard:
         if sum(gap.length_bytes for gap in gaps) >= len(data):
             raise PermanentError(Reason.UNREADABLE, f"{file.path!r}: not one byte")
         digest = Sha256(sha256_hex(bytes(data)))
-        clip_id = clip_id_of(
-            camera=self._camera.identity, path=file.path, length_bytes=len(data), sha256=digest
-        )
+        clip_id = clip_id_of(camera=self._camera.identity, path=file.path, length_bytes=len(data), sha256=digest)
         await self._cards.spool.write(clip_id, bytes(data))
         await self._step("salvaged")
         if not gaps:

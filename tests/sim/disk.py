@@ -26,8 +26,15 @@ class Disk:
         self.rotten: set[ClipId] = set()
 
     def lose_power(self) -> None:
-        """Lose what was not synced."""
+        """Lose what was not synced, and what a disk that lies only said it had synced."""
+        for clip_id in sorted(self.synced):
+            if self.fate.strikes(Fault.FLUSH_LIES, clip_id[:8]):
+                del self.synced[clip_id]
         self.seen = dict(self.synced)
+
+    def vanish(self) -> None:
+        """Lose every copy under the running program."""
+        self.seen, self.synced = {}, {}
 
     def rot(self) -> None:
         """Let one byte of one copy change."""
@@ -38,6 +45,11 @@ class Disk:
             self.seen[key] = self.synced[key] = spoiled
             self.rotten.add(key)
             self.fate.struck(Fault.BIT_ROT, key[:8])
+
+    def must_take_writes(self) -> None:
+        """Raise TransientError(DISK) while the disk is read-only."""
+        if self.fate.lasts(Fault.DISK_READ_ONLY):
+            raise TransientError(Reason.DISK, "Read-only file system")
 
     @property
     def free_bytes(self) -> int:
@@ -67,6 +79,8 @@ class SimSpool:
         await self._power.step("room")
         if self._fate.lasts(Fault.DISK_FULL):
             return Room(free_bytes=0, free_files=5000)
+        if self._fate.lasts(Fault.NO_INODES):
+            return Room(free_bytes=self._disk.free_bytes, free_files=0)
         return Room(free_bytes=self._disk.free_bytes, free_files=5000)
 
     async def digest(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
@@ -79,12 +93,16 @@ class SimSpool:
     async def has_header(self, clip_id: ClipId) -> bool:
         """An odd file has none."""
         await self._power.step("has_header")
-        return not self._disk.seen[clip_id].startswith(b"headless")
+        data = self._disk.seen.get(clip_id)
+        if data is None:
+            raise TransientError(Reason.DISK, f"spool: {clip_id}: No such file")
+        return not data.startswith(b"headless")
 
     async def discard(self, clip_id: ClipId) -> None:
         """Remove a copy, and sync."""
         await self._power.step("discard")
         self._sicken(clip_id)
+        self._disk.must_take_writes()
         self._disk.seen.pop(clip_id, None)
         await self._power.step("discard, sync")
         self._disk.synced.pop(clip_id, None)
@@ -105,6 +123,11 @@ class SimSpool:
             # A copier that claims before it syncs: a planted fault.
             self._disk.seen[clip_id] = data
             return
+        self._disk.must_take_writes()
+        if self._fate.strikes(Fault.STALL, clip_id[:8]):
+            await self._power.step("copy, stalled write", least_s=5, most_s=5)
+        if self._fate.strikes(Fault.WRITE_FULL, clip_id[:8]):
+            raise TransientError(Reason.DISK_FULL, "spool: write: No space left on device")
         await self._power.step("copy, fdatasync")
         if self._fate.strikes(Fault.FSYNC, clip_id[:8]):
             raise TransientError(Reason.DISK, "spool: fdatasync: Input/output error")

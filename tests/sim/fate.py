@@ -18,6 +18,9 @@ class Fault(StrEnum):
     PULL = "camera pulled at any moment"
     PULL_IN_ERASE = "camera pulled in the erase window"
     RENAMED = "device comes back under another name"
+    RESET_LOOP = "device resets over and over"
+    HUB = "hub drops all bays"
+    SWAPPED = "another camera in the same bay at once"
     TWIN = "two cameras with one serial"
     REPLACED = "another file under an old name"
     HANG = "a read that hangs"
@@ -32,15 +35,30 @@ class Fault(StrEnum):
     READ_ONLY = "card read-only at erase"
     COMES_BACK = "erased file comes back"
     DISK_FULL = "spool full"
+    NO_INODES = "spool's disk has no more names for files"
+    WRITE_FULL = "no space in the middle of a copy"
+    DISK_READ_ONLY = "disk turns read-only"
+    STALL = "writes stall"
+    FLUSH_LIES = "disk lied about a flush"
+    VANISHED = "spool's disk comes back empty"
     FSYNC = "fsync fails"
     SPOOL_MISREAD = "spool reads back otherwise"
     BIT_ROT = "spool bit rot"
     SPOOL_SICK = "spool file cannot be looked at or removed"
     LEDGER_FULL = "ledger cannot write"
     POWER_CUT = "power cut"
+    CUTS = "power cuts every thirty seconds"
+    KILLED = "program killed"
     RESTART = "clean restart"
     CLOCK_JUMP = "wall clock jumps"
+    CLOCK_1970 = "wall clock starts in 1970"
+    CLOCK_HOSTILE = "wall clock jumps at every look"
     BLACK_HOLE = "no answer at all"
+    FLAP = "link flaps"
+    NO_TRUST = "name or certificate of the store does not hold"
+    SLOW_LINK = "slow link"
+    SLOWLORIS = "answer that never ends"
+    DUPLICATE = "request delivered twice"
     BROKEN_BODY = "connection broken in the body"
     LOST_ANSWER = "answer lost"
     PAGE = "captive portal's page"
@@ -48,15 +66,16 @@ class Fault(StrEnum):
     CONFLICT = "409"
     LOCKED = "423"
     GONE = "404 or 410 on resume"
-    BUSY = "5xx and 429 with Retry-After"
+    BUSY = "413, 429 and 5xx with Retry-After"
     AUTH = "401 or 403"
-    REFUSED = "400 on creation"
+    REFUSED = "400, 413 or 415 on creation"
     OFFSET_BACK = "offset goes back"
     OFFSET_TOO_HIGH = "offset too high"
     BYTES_LOST = "204, then the bytes are lost"
     LATE = "late receipt"
     FORGED = "forged receipt"
     WRONG_CLIP = "receipt of another clip"
+    REPLAYED = "genuine receipt replayed"
     WRONG_STATION = "receipt for another station"
     WRONG_DIGEST = "receipt with another digest"
     WRONG_METADATA = "receipt over other metadata"
@@ -71,6 +90,9 @@ RATES: Mapping[Fault, float] = {
     Fault.PULL: 0.008,
     Fault.PULL_IN_ERASE: 0.15,
     Fault.RENAMED: 0.1,
+    Fault.RESET_LOOP: 0.08,
+    Fault.HUB: 0.12,
+    Fault.SWAPPED: 0.15,
     Fault.TWIN: 0.3,
     Fault.REPLACED: 0.25,
     Fault.HANG: 0.05,
@@ -85,15 +107,30 @@ RATES: Mapping[Fault, float] = {
     Fault.READ_ONLY: 0.25,
     Fault.COMES_BACK: 0.3,
     Fault.DISK_FULL: 0.08,
+    Fault.NO_INODES: 0.08,
+    Fault.WRITE_FULL: 0.06,
+    Fault.DISK_READ_ONLY: 0.02,
+    Fault.STALL: 0.03,
+    Fault.FLUSH_LIES: 0.2,
+    Fault.VANISHED: 0.08,
     Fault.FSYNC: 0.06,
     Fault.SPOOL_MISREAD: 0.1,
     Fault.BIT_ROT: 0.08,
     Fault.SPOOL_SICK: 0.1,
     Fault.LEDGER_FULL: 0.005,
     Fault.POWER_CUT: 0.003,
+    Fault.CUTS: 0.08,
+    Fault.KILLED: 0.15,
     Fault.RESTART: 0.25,
     Fault.CLOCK_JUMP: 0.4,
+    Fault.CLOCK_1970: 0.2,
+    Fault.CLOCK_HOSTILE: 0.02,
     Fault.BLACK_HOLE: 0.05,
+    Fault.FLAP: 0.15,
+    Fault.NO_TRUST: 0.08,
+    Fault.SLOW_LINK: 0.15,
+    Fault.SLOWLORIS: 0.05,
+    Fault.DUPLICATE: 0.15,
     Fault.BROKEN_BODY: 0.25,
     Fault.LOST_ANSWER: 0.1,
     Fault.PAGE: 0.1,
@@ -110,6 +147,7 @@ RATES: Mapping[Fault, float] = {
     Fault.LATE: 0.3,
     Fault.FORGED: 0.08,
     Fault.WRONG_CLIP: 0.08,
+    Fault.REPLAYED: 0.1,
     Fault.WRONG_STATION: 0.08,
     Fault.WRONG_DIGEST: 0.08,
     Fault.WRONG_METADATA: 0.08,
@@ -124,7 +162,7 @@ RATES: Mapping[Fault, float] = {
 LASTS_S = (0.0, 0.0, 0.0, 5.0, 30.0, 300.0)
 """How long a fault may go on: most are over at once, some outlive a docking."""
 
-KINDS_AT_ONCE = (0, 3, 6, 12, 20)
+KINDS_AT_ONCE = (0, 3, 3, 6, 6, 12, 12, 20, 20, 35)
 """How many kinds of faults a run may have: few at a time reach deeper than all at once."""
 
 

@@ -52,8 +52,13 @@ class Power:
 class SimClock:
     """The port Clock: monotonic time is the loop's, the wall clock may jump."""
 
-    def __init__(self) -> None:
+    def __init__(self, fate: Fate) -> None:
+        self._fate = fate
         self.ahead_s = 0.0
+
+    def start_in_1970(self) -> None:
+        """Forget the time, as a machine without a battery does."""
+        self.ahead_s = -BORN.timestamp() - self.monotonic_s()
 
     def monotonic_s(self) -> float:
         """Seconds that never go back."""
@@ -61,6 +66,8 @@ class SimClock:
 
     def now(self) -> Timestamp:
         """The wall time, as wrong as it is."""
+        if self._fate.lasts(Fault.CLOCK_HOSTILE):
+            self.ahead_s = self._fate.random.choice(JUMPS_S)
         moment = BORN + timedelta(seconds=self.monotonic_s() + self.ahead_s)
         return Timestamp(utc=utc_text(moment), source="simulated", uncertainty_ms=-1)
 

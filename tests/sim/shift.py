@@ -12,9 +12,10 @@ from dockd.domain.bay import Phase
 from dockd.domain.model import Assurance, BayId
 from tests.sim.auditor import PROVEN, require
 from tests.sim.cameras import SimCamera
+from tests.sim.day import happen, wait
 from tests.sim.fate import Fate, Fault
 from tests.sim.loop import SpinError, StuckError, simulate
-from tests.sim.world import Setup, World, only_disk, policy_of
+from tests.sim.world import Setup, World, policy_of
 
 CALM_S = 4 * 3600.0
 """Long enough for every back-off that was begun; what is not done by then is stuck."""
@@ -93,74 +94,15 @@ async def _shift(world: World) -> None:
         world.add_camera(twin_of=world.cameras[0])
     world.boot()
     for _ in range(fate.random.randrange(4, 14)):
-        await _wait(world, fate.random.choice((0.2, 2.0, 8.0, 30.0)) * fate.random.random())
-        await _happen(world)
-
-
-async def _happen(world: World) -> None:
-    fate = world.fate
-    if fate.strikes(Fault.CLOCK_JUMP):
-        world.clock.ahead_s += fate.random.choice((-3 * 86_400.0, 400 * 86_400.0, -7200.0))
-    if fate.strikes(Fault.BIT_ROT):
-        world.disk.rot()
-    if fate.strikes(Fault.RESTART):
-        await world.stop()
-        await asyncio.sleep(1)
-        world.boot()
-    elif Fault.POWER_CUT in fate.possible and fate.random.random() < 0.1:
-        fate.struck(Fault.POWER_CUT)
-        await _cut(world)
-    away = [camera for camera in world.cameras if camera.bay is None]
-    free = [bay for bay, camera in world.rack.bays.items() if camera is None]
-    docked = [camera for camera in world.cameras if camera.bay is not None]
-    if docked and fate.strikes(Fault.RENAMED):
-        world.rack.rename(fate.random.choice(docked))
-    elif away and free and fate.random.random() < 0.75:
-        camera = fate.random.choice(away)
-        world.replace_file(camera)
-        world.rack.dock(camera, fate.random.choice(free))
-    elif docked and fate.random.random() < 0.6:
-        camera = fate.random.choice(docked)
-        world.rack.pull(camera)
-        if free and fate.random.random() < 0.5:
-            # Moved to another bay at once, before the station can have noticed.
-            world.rack.dock(camera, fate.random.choice(free))
-
-
-async def _wait(world: World, seconds: float) -> None:
-    """Let time pass, and bring the program back whenever it is gone."""
-    loop = asyncio.get_running_loop()
-    end_s = loop.time() + seconds
-    while loop.time() < end_s:
-        run = world.running
-        cut = asyncio.create_task(run.power.cut.wait(), name="cut")
-        await asyncio.wait({cut, run.task}, timeout=end_s - loop.time(), return_when=asyncio.FIRST_COMPLETED)
-        cut.cancel()
-        await asyncio.wait({cut})
-        for error in world.broken:
-            raise error
-        if run.power.cut.is_set():
-            await _cut(world)
-        elif run.task.done():
-            only_disk(run.task.exception())
-            world.rack.plug_feed(None)
-            world.auditor.dark()
-            run.power.on = False
-            await asyncio.sleep(2)
-            world.boot()
-
-
-async def _cut(world: World) -> None:
-    await world.lose_power()
-    await asyncio.sleep(world.fate.between(1, 30))
-    world.boot()
+        await wait(world, fate.random.choice((0.2, 2.0, 8.0, 30.0)) * fate.random.random())
+        await happen(world)
 
 
 async def _calm(world: World) -> None:
     """All faults end; every camera is docked once more; nothing may be left to do in the end (I17)."""
     world.fate.calm = True
     world.fate.note("calm")
-    await _wait(world, 1.0)
+    await wait(world, 1.0)
     world.store.hurry()
     if await _dock_each(world, strict=False):
         # A copy proved lost after its camera was listed, and keeps its recording back: only the next listing tells
@@ -168,17 +110,17 @@ async def _calm(world: World) -> None:
         await _dock_each(world, strict=True)
     world.rack.end()
     limit_s = asyncio.get_running_loop().time() + CALM_S
-    await _wait(world, 2.0)
+    await wait(world, 2.0)
     require(world.running.station.settled, "I17: the feed has ended, all is done, and the station is not settled")
-    await _wait(world, 130.0)
+    await wait(world, 130.0)
     # Nobody waits for an account but us.
     await world.running.station.undock_all()
     while not world.running.station.accounted:
         require(asyncio.get_running_loop().time() < limit_s, "I18: the accounts are not closed")
-        await _wait(world, 5.0)
+        await wait(world, 5.0)
     while not world.books.all_told():
         require(asyncio.get_running_loop().time() < limit_s, "I17: the broker is there, and events are not told")
-        await _wait(world, 10.0)
+        await wait(world, 10.0)
     await world.stop()
 
 
@@ -192,15 +134,15 @@ async def _dock_each(world: World, *, strict: bool) -> bool:
         for camera in world.cameras:
             camera.read_only = False
             world.rack.pull(camera)
-        await _wait(world, 1.0)
+        await wait(world, 1.0)
         docked, waiting = waiting[: len(world.rack.bays)], waiting[len(world.rack.bays) :]
         for camera, bay in zip(docked, world.rack.bays, strict=False):
             world.rack.dock(camera, bay)
-        await _wait(world, 2.0)
+        await wait(world, 2.0)
         while await _busy(world):
             require(loop.time() < limit_s, "I17: the station does not come to rest")
-            await _wait(world, 5.0)
-        await _wait(world, 1.0)
+            await wait(world, 5.0)
+        await wait(world, 1.0)
         world.auditor.look_at_lamps()
         left |= await _judge_docked(world, docked, strict=strict)
     return left or any(row.state == "found" for row in world.auditor.rows())

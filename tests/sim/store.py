@@ -19,6 +19,7 @@ ENDPOINT = "https://store.example/files/"
 ROGUES = (
     Fault.FORGED,
     Fault.WRONG_CLIP,
+    Fault.REPLAYED,
     Fault.WRONG_STATION,
     Fault.WRONG_DIGEST,
     Fault.WRONG_METADATA,
@@ -141,6 +142,8 @@ class Store:
         if upload is None or response.headers.get("upload-offset") != str(upload.length_bytes):
             return response
         for fault in ROGUES:
+            if fault is Fault.REPLAYED and not self._others(upload):
+                continue
             if self.fate.strikes(fault, upload.url):
                 receipt = self._false_receipt(fault, upload)
                 return Response(status=response.status, headers=dict(response.headers) | {"clip-receipt": receipt})
@@ -154,6 +157,8 @@ class Store:
                 return StoreKey.of(sha256(b"a forger").digest()).sign(claims, kid=self.key.kid)
             case Fault.WRONG_CLIP:
                 return self.key.sign(claims | {"clip_id": other})
+            case Fault.REPLAYED:
+                return self.fate.random.choice(self._others(upload))
             case Fault.WRONG_STATION:
                 return self.key.sign(claims | {"aud": "somebody-else"})
             case Fault.WRONG_DIGEST:
@@ -164,6 +169,11 @@ class Store:
                 return self.other_key.sign(claims)
             case _:
                 return self.key.sign(claims, spoil=repr(claims).replace("'", '"').encode("ascii"))
+
+    def _others(self, upload: Stored) -> list[str]:
+        """Genuine receipts of other clips."""
+        mine = upload.metadata["clip_id"]
+        return [receipt for receipt, claims in self.genuine.items() if claims["clip_id"] != mine]
 
     def _complete(self, upload: Stored) -> None:
         if len(upload.data) != upload.length_bytes or upload.proven_s is not None:

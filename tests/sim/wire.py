@@ -35,12 +35,22 @@ class SimWire:
         if fate.lasts(Fault.BLACK_HOLE, what):
             await self._power.step(what, most_s=DEADLINE_S)
             raise TransientError(Reason.NETWORK, f"{what}: no answer within {DEADLINE_S} s")
+        if fate.lasts(Fault.FLAP, what):
+            raise TransientError(Reason.NETWORK, f"{what}: Network is unreachable")
+        if fate.lasts(Fault.NO_TRUST, what):
+            reason = fate.random.choice((Reason.TLS, Reason.DNS, Reason.CLOCK, Reason.AUTH))
+            raise TransientError(reason, f"{what}: no connection that can be trusted")
         answer = self._instead(request)
         if answer is None:
             body = b"" if request.body is None else await self._send(request, source, progress)
+            if fate.strikes(Fault.DUPLICATE, what):
+                self._act(request, body)
             answer = self._act(request, body)
         if fate.strikes(Fault.LOST_ANSWER, what):
             raise TransientError(Reason.NETWORK, f"{what}: the connection was reset before the answer")
+        if fate.strikes(Fault.SLOWLORIS, what):
+            await self._power.step(what, least_s=DEADLINE_S, most_s=DEADLINE_S)
+            raise TransientError(Reason.NETWORK, f"{what}: the answer did not end within {DEADLINE_S} s")
         await self._power.step(f"{what} answered {answer.status}", least_s=0.005, most_s=0.1)
         if 200 <= answer.status < 300 and request.method != "POST" and "tus-resumable" in answer.headers:
             self._note_claim(request, answer)
@@ -68,9 +78,12 @@ class SimWire:
         if fate.lasts(Fault.AUTH, what):
             return Response(status=fate.random.choice((401, 403)), headers=TUS)
         if fate.lasts(Fault.BUSY, what):
-            return Response(status=fate.random.choice((429, 500, 502, 503, 507)), headers=TUS | retry)
+            statuses = (429, 500, 502, 503, 507, *((413,) if request.method == "PATCH" else ()))
+            return Response(status=fate.random.choice(statuses), headers=TUS | retry)
         if request.method == "POST":
-            return Response(status=400, headers=TUS, body=b"no") if fate.strikes(Fault.REFUSED, what) else None
+            if not fate.strikes(Fault.REFUSED, what):
+                return None
+            return Response(status=fate.random.choice((400, 413, 415)), headers=TUS, body=b"no")
         if fate.lasts(Fault.LOCKED, what, of=request.url):
             return Response(status=423, headers=TUS)
         if request.method == "PATCH" and fate.strikes(Fault.CONFLICT, what):
@@ -87,6 +100,7 @@ class SimWire:
         if data is None or len(data) < end:
             raise TransientError(Reason.DISK, f"{source}: expected {end} bytes")
         body, upload = data[first:end], self._store.uploads.get(request.url)
+        slower = 20 if self._fate.lasts(Fault.SLOW_LINK, request.url) else 1
         broken_at = self._fate.random.randrange(len(body)) if self._fate.strikes(Fault.BROKEN_BODY) else None
         for done in range(0, len(body), CHUNK_BYTES):
             if broken_at is not None and done + CHUNK_BYTES > broken_at:
@@ -94,7 +108,8 @@ class SimWire:
                     upload.data += body[done:broken_at]
                 raise TransientError(Reason.NETWORK, f"{request.url}: the connection was reset")
             chunk = body[done : done + CHUNK_BYTES]
-            await self._power.step("body", least_s=len(chunk) / RATE_BYTES_S, most_s=len(chunk) / RATE_BYTES_S)
+            chunk_s = slower * len(chunk) / RATE_BYTES_S
+            await self._power.step("body", least_s=chunk_s, most_s=chunk_s)
             progress(done + len(chunk))
             if broken_at is not None and upload is not None and len(upload.data) == first + done:
                 # A server that keeps partial bodies has them as they come.

@@ -101,7 +101,7 @@ class World:
         self.fate = fate
         self.setup = setup
         self.buses = buses
-        self.clock = SimClock()
+        self.clock = SimClock(fate)
         self.disk = Disk(fate, capacity_bytes=60_000)
         self.store = Store(fate, now_s=self.clock.monotonic_s, gives_receipts=setup.receipts)
         self.accounts = StoreAccounts(store=self.store, offered=setup.receipts)
@@ -182,6 +182,15 @@ class World:
         for camera in self.cameras:
             if camera.bay is not None:
                 camera.settle_limbo(self.fate, what="at the power cut")
+
+    async def kill(self) -> None:
+        """End the program at once; the machine goes on, and what was written stays."""
+        run = self.running
+        self.fate.note("kill")
+        run.power.on = False
+        self.rack.plug_feed(None)
+        self.auditor.dark()
+        await self._gone(run)
 
     async def stop(self) -> None:
         """End the program as a service manager does."""
