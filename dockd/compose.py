@@ -16,7 +16,6 @@ from typing import TextIO
 from dockd.app.account_ports import Accounting
 from dockd.app.policy import Policy
 from dockd.app.ports import CameraFeed, Cards, Lamps
-from dockd.app.quarantine import Quarantine
 from dockd.app.station import Ports, Station
 from dockd.config import Config, Erase, Verify
 from dockd.domain.lamps import Lamp
@@ -30,6 +29,7 @@ from dockd.edges.control.server import Desk, serving
 from dockd.edges.control.shape import Document
 from dockd.edges.copier_process import Patience
 from dockd.edges.folder import volume_of
+from dockd.edges.guard import guarding
 from dockd.edges.keys import PinnedKeys, remember
 from dockd.edges.ledger import views
 from dockd.edges.ledger.audit import verify_state
@@ -151,10 +151,12 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
         station = Station(bays=plan.bays, ports=ports, policy=plan.policy)
         async with asyncio.TaskGroup() as group:
             work = group.create_task(station.run(), name="station")
+            guard = group.create_task(guarding(ledger=ledger, spool=spool, clock=clock), name="guard")
             try:
                 yield Running(station=station, ledger=ledger, keys=plan.keys)
             finally:
                 work.cancel()
+                guard.cancel()
 
 
 @asynccontextmanager
@@ -190,7 +192,7 @@ async def control_socket(config: Config, run: Running, *, group: str | None) -> 
         names={bay.number: bay.name or "" for bay in config.bays},
         ledger=run.ledger,
         verify=verify,
-        quarantine=Quarantine(ledger=run.ledger, bays=run.station),
+        quarantine=run.station.quarantine,
     )
     async with serving(desk, path=config.control.socket, group=group):
         yield

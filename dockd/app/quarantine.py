@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dockd.app.ports import Ledger
+from dockd.app.ports import Ledger, Spool
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Clip, ClipKey, DockingId
 from dockd.domain.quarantine import Held, Outcome, Wish, way_on
-from dockd.errors import StaleMoveError
+from dockd.errors import StaleMoveError, TransientError
 
 PAGE = 200
 
@@ -46,9 +46,10 @@ class Answer:
 class Quarantine:
     """Answers wishes about a station's quarantine."""
 
-    def __init__(self, *, ledger: Ledger, bays: Bays) -> None:
-        """Take the station's ledger and its bays."""
+    def __init__(self, *, ledger: Ledger, spool: Spool, bays: Bays) -> None:
+        """Take the station's ledger, its spool and its bays."""
         self._ledger = ledger
+        self._spool = spool
         self._bays = bays
 
     async def clip(self, key: ClipKey, wish: Wish, *, actor: str, why: str = "") -> Answer:
@@ -73,8 +74,8 @@ class Quarantine:
             case Wish.RELEASE:
                 try:
                     await self._ledger.acknowledge_docking(docking, actor=actor, why=why)
-                except StaleMoveError as error:
-                    return Answer(outcome=Outcome.WRONG_STATE, docking=docking, detail=str(error))
+                except TransientError as error:
+                    return Answer(outcome=Outcome.FAILED, docking=docking, detail=str(error))
                 return Answer(outcome=Outcome.ACKNOWLEDGED, docking=docking)
 
     async def retry_all(self, *, serial: str | None, actor: str) -> Sequence[Answer]:
@@ -101,8 +102,8 @@ class Quarantine:
     async def _one(self, held: Held, wish: Wish, *, actor: str, why: str) -> Answer:
         clip = held.clip
         docked = self._bays.works_on(clip.docking)
-        move = way_on(held, wish, docked=docked)
         try:
+            move = way_on(held, wish, copied=await self._is_copied(clip), docked=docked)
             if move is not None:
                 return await self._let_out(clip, move, actor=actor, why=why)
             match wish:
@@ -116,6 +117,14 @@ class Quarantine:
                     return Answer(outcome=Outcome.ACKNOWLEDGED, clip=clip.key)
         except StaleMoveError as error:
             return Answer(outcome=Outcome.WRONG_STATE, clip=clip.key, detail=str(error))
+        except TransientError as error:
+            return Answer(outcome=Outcome.FAILED, clip=clip.key, detail=str(error))
+
+    async def _is_copied(self, clip: Clip) -> bool:
+        """Look whether the copy that is on record is there and whole: somebody may have been told that it is lost."""
+        if not clip.spooled or clip.clip_id is None:
+            return False
+        return await self._spool.digest(clip.clip_id) == (clip.sha256, clip.length_bytes)
 
     async def _let_out(self, clip: Clip, move: Move, *, actor: str, why: str) -> Answer:
         change = Change(facts={"why": why} if why else {})

@@ -29,6 +29,7 @@ from dockd.app.ports import (
     Spool,
     Wire,
 )
+from dockd.app.quarantine import Quarantine
 from dockd.app.reclaim import Reclaimer
 from dockd.app.reporter import Reporter
 from dockd.app.space import Space
@@ -141,6 +142,11 @@ class Station:
     def docking(self, bay: BayId) -> DockingId | None:
         """Say which docking a bay is in."""
         return self._keepers[bay].bay.docking
+
+    @property
+    def quarantine(self) -> Quarantine:
+        """Who answers wishes about quarantine."""
+        return Quarantine(ledger=self._ports.ledger, spool=self._ports.spool, bays=self)
 
     # --- what quarantine needs of the bays ---
 

@@ -233,6 +233,9 @@ class Bringing:
         return await self._spool.digest(self._clip_id) == (self._sha256, self._clip.length_bytes)
 
     async def _spool_lost(self, detail: str) -> Outcome:
+        if self._clip.gaps:
+            # Its file is a clip of its own: what is lost here is salvaged anew when the camera is docked again.
+            return await self._hold(Reason.DISK, f"the salvaged copy here is lost: {detail}")
         await self._move(Move.SPOOL_LOST, Change(facts={"why": detail}))
         return FINISHED
 

@@ -52,6 +52,7 @@ class Outcome(StrEnum):
     WAITS = "waits"
     ACKNOWLEDGED = "acknowledged"
     WRONG_STATE = "wrong state"
+    FAILED = "failed"
     UNKNOWN = "unknown"
 
 
@@ -64,6 +65,7 @@ OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
         Outcome.ACKNOWLEDGED: "neither the camera nor the spool gives its bytes now: it stays in quarantine and on the"
         " accounts, and alarms no more",
         Outcome.WRONG_STATE: "is not in quarantine",
+        Outcome.FAILED: "could not be looked after now: try again",
         Outcome.UNKNOWN: "there is no such number here",
     }
 )
@@ -75,14 +77,14 @@ DONE = frozenset({Outcome.SENT_ON, Outcome.COPIED_AGAIN, Outcome.READ_AGAIN, Out
 _GONE = frozenset({Reason.UNREADABLE, Reason.MISSING})
 
 
-def way_on(held: Held, wish: Wish, *, docked: bool) -> Move | None:
+def way_on(held: Held, wish: Wish, *, copied: bool, docked: bool) -> Move | None:
     """Say by which move a held clip goes on from where its bytes are; None where they are nowhere in reach.
 
-    `docked` says whether its camera is docked and can be worked on. Who releases a file that the card does not give
-    has looked at it: only a retry asks the card once more.
+    `copied` says whether its copy is here and whole, `docked` whether its camera is here and can be worked on. Who
+    releases a file that the card does not give has looked at it: only a retry asks the card once more.
     """
     clip = held.clip
-    if clip.spooled and clip.sha256 is not None:
+    if copied and clip.sha256 is not None:
         return Move.RESUMED
     if not docked or held.parted or Tag.SALVAGED in clip.tags:
         return None

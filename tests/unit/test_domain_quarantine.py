@@ -44,28 +44,35 @@ def held(clip: Clip, *, parted: bool = False) -> Held:
 
 @pytest.mark.parametrize("wish", list(Wish))
 def test_a_clip_with_a_copy_here_goes_on_from_it_docked_or_not(wish: Wish) -> None:
-    assert way_on(held(COPIED), wish, docked=False) is Move.RESUMED
-    assert way_on(held(COPIED), wish, docked=True) is Move.RESUMED
-    assert way_on(held(replace(COPIED, tags=frozenset({Tag.SALVAGED}))), wish, docked=False) is Move.RESUMED
+    salvaged = replace(COPIED, tags=frozenset({Tag.SALVAGED}))
+    for clip in (COPIED, salvaged):
+        assert way_on(held(clip), wish, copied=True, docked=False) is Move.RESUMED
+        assert way_on(held(clip), wish, copied=True, docked=True) is Move.RESUMED
+
+
+@pytest.mark.parametrize("wish", list(Wish))
+def test_a_copy_that_is_on_record_and_lost_is_none(wish: Wish) -> None:
+    assert way_on(held(COPIED), wish, copied=False, docked=True) is Move.RECOPY
+    assert way_on(held(COPIED), wish, copied=False, docked=False) is None
 
 
 @pytest.mark.parametrize("wish", list(Wish))
 def test_a_clip_without_a_copy_goes_on_from_its_camera_if_that_is_docked(wish: Wish) -> None:
-    assert way_on(held(CLIP), wish, docked=True) is Move.RECOPY
-    assert way_on(held(CLIP), wish, docked=False) is None
+    assert way_on(held(CLIP), wish, copied=False, docked=True) is Move.RECOPY
+    assert way_on(held(CLIP), wish, copied=False, docked=False) is None
 
 
 @pytest.mark.parametrize("reason", [Reason.UNREADABLE, Reason.MISSING])
 def test_only_a_retry_asks_a_card_once_more_for_what_it_does_not_give(reason: Reason) -> None:
     gone = held(replace(CLIP, reason=reason))
-    assert way_on(gone, Wish.RETRY, docked=True) is Move.RECOPY
-    assert way_on(gone, Wish.RELEASE, docked=True) is None
+    assert way_on(gone, Wish.RETRY, copied=False, docked=True) is Move.RECOPY
+    assert way_on(gone, Wish.RELEASE, copied=False, docked=True) is None
 
 
 @pytest.mark.parametrize("wish", list(Wish))
 def test_what_has_no_file_on_the_docked_camera_is_not_copied_from_it(wish: Wish) -> None:
-    assert way_on(held(CLIP, parted=True), wish, docked=True) is None
-    assert way_on(held(replace(CLIP, tags=frozenset({Tag.SALVAGED}))), wish, docked=True) is None
+    assert way_on(held(CLIP, parted=True), wish, copied=False, docked=True) is None
+    assert way_on(held(replace(CLIP, tags=frozenset({Tag.SALVAGED}))), wish, copied=False, docked=True) is None
 
 
 @pytest.mark.promise("I1")
@@ -80,11 +87,12 @@ def test_what_has_no_file_on_the_docked_camera_is_not_copied_from_it(wish: Wish)
         verified_in=st.sampled_from([None, DockingId(1)]),
     ),
     wish=st.sampled_from(Wish),
+    copied=st.booleans(),
     docked=st.booleans(),
     parted=st.booleans(),
 )
-def test_no_wish_brings_a_clip_nearer_to_its_erasure(clip: Clip, wish: Wish, *, docked: bool, parted: bool) -> None:
-    move = way_on(held(clip, parted=parted), wish, docked=docked)
+def test_no_wish_brings_a_clip_nearer_to_its_erasure(clip: Clip, wish: Wish, **known: bool) -> None:
+    move = way_on(held(clip, parted=known["parted"]), wish, copied=known["copied"], docked=known["docked"])
     if move is None:
         return
     assert after(ClipState.HELD, move) in {ClipState.FOUND, ClipState.COPIED}
@@ -99,7 +107,7 @@ def test_no_wish_brings_a_clip_nearer_to_its_erasure(clip: Clip, wish: Wish, *, 
 def test_every_outcome_and_every_move_has_its_words() -> None:
     assert set(OUTCOMES) == set(Outcome)
     assert set(CUSTODY) > {move.value for move in Move}
-    assert set(Outcome) - DONE == {Outcome.WAITS, Outcome.WRONG_STATE, Outcome.UNKNOWN}
+    assert set(Outcome) - DONE == {Outcome.WAITS, Outcome.WRONG_STATE, Outcome.FAILED, Outcome.UNKNOWN}
 
 
 def test_who_has_looked_at_a_clip_is_forgotten_when_it_moves() -> None:
