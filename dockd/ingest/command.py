@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import signal
 import time
-from contextlib import suppress
 
 from dockd.compose import Running, running
 from dockd.domain.model import ClipState

@@ -116,12 +116,6 @@ def _routes(desk: Desk) -> list[web.RouteDef]:
     async def receipts(request: web.Request) -> web.Response:
         return web.json_response(await _receipts(desk.ledger, request))
 
-    async def account(_: web.Request) -> web.Response:
-        return web.json_response(account_document((await desk.view()).account))
-
-    async def differences(request: web.Request) -> web.Response:
-        return web.json_response(await _differences(desk.ledger, request))
-
     async def verify(_: web.Request) -> web.Response:
         return web.json_response(await desk.verify())
 
@@ -144,8 +138,6 @@ def _routes(desk: Desk) -> list[web.RouteDef]:
         web.get("/v1/bays", bays),
         web.get("/v1/clips", clips),
         web.get("/v1/receipts", receipts),
-        web.get("/v1/account", account),
-        web.get("/v1/differences", differences),
         web.get("/v1/verify", verify),
         web.get("/v1/held", held),
         web.get("/v1/broken", broken),
