@@ -11,6 +11,7 @@ from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from shutil import rmtree
@@ -20,6 +21,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from dockd.domain.model import StationId, Timestamp
+from dockd.domain.receipt import Receipt
 from dockd.edges.keys import PinnedKeys
 from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.start import open_ledger
@@ -34,7 +36,7 @@ GREEN = frozenset({"go-receipted", "charging-receipted"})
 BLUE = frozenset({"go-copied", "charging-copied"})
 BACK = frozenset({"spool-lost", "store-lost", "held", "recopy", "resumed", "erase-failed"})
 """Moves that may lower what was claimed before."""
-AT_START = frozenset({"ledger-made", "docking-cut"})
+AT_START = frozenset({"ledger-made", "station-key", "docking-cut"})
 """What opening a ledger may add to its chain, and nothing else."""
 LEDGER, INDEX = "ledger.db", "index.sqlite3"
 
@@ -82,6 +84,9 @@ class Judge:
         self._scratch = scratch
         self._digests: dict[int, tuple[bytes, str]] = {}
         self._claimed: list[Mapping[str, Any]] = []
+        self._verified: dict[tuple[str, str], Receipt] = {}
+        self._bodies: dict[bytes, tuple[str, str]] = {}
+        self._ledgers: dict[tuple[tuple[str, str], ...], tuple[Book, Sequence[str]]] = {}
         self._signed: dict[tuple[str, str], Mapping[str, Any] | None] = {}
 
     def faults(self, wreck: Wreck) -> Iterator[str]:
@@ -90,11 +95,11 @@ class Judge:
         claims = self._claimed[: len(wreck.claims)]
         keys = [claim["public"] for claim in claims if claim["what"] == "key"]
         try:
-            book = self._book(wreck)
-        except (sqlite3.Error, DockdError) as error:
+            book, found = self._ledger(wreck, keys)
+        except sqlite3.Error as error:
             yield f"I8: the ledger is damaged after a mere power cut: {error!r}"
             return
-        yield from self._opened(wreck, book, keys)
+        yield from found
         try:
             objects = self._objects(wreck)
         except sqlite3.Error as error:
@@ -110,9 +115,20 @@ class Judge:
     def rows(state: Path) -> Sequence[Row]:
         """Read every clip of a state folder."""
         with closing(sqlite3.connect(f"file:{state / LEDGER}?mode=ro", uri=True)) as db:
-            return tuple(_read(db).rows.values())
+            return tuple(_rows(db))
 
     # --- the ledger ---------------------------------------------------------------------------------------------------
+
+    def _ledger(self, wreck: Wreck, keys: Sequence[str]) -> tuple[Book, Sequence[str]]:
+        """Read the ledger, and say what is wrong with it; the very same state folder is looked at once."""
+        there = tuple(
+            (path, self._sha256(leaf.data)) for path, leaf in sorted(wreck.files.items()) if path.startswith("station/")
+        )
+        key = (("key", keys[0] if keys else ""), *there)
+        if key not in self._ledgers:
+            book = self._book(wreck)
+            self._ledgers[key] = book, tuple(self._opened(wreck, book, keys))
+        return self._ledgers[key]
 
     def _book(self, wreck: Wreck) -> Book:
         """Lay the state folder out and read it by SQLite alone, in a copy of its own."""
@@ -128,7 +144,7 @@ class Judge:
             (damage,) = db.execute("PRAGMA integrity_check(1)").fetchone()
             if damage != "ok":
                 raise sqlite3.DatabaseError(damage)
-            return _read(db)
+            return self._read(db)
 
     def _opened(self, wreck: Wreck, book: Book, keys: Sequence[str]) -> Iterator[str]:
         """Open it as dockd does: it must open, and be what it was; then have it checked."""
@@ -141,15 +157,40 @@ class Judge:
             yield f"I8: the ledger does not open after a mere power cut: {error!r}"
             return
         with closing(sqlite3.connect(f"file:{state / LEDGER}?mode=ro", uri=True)) as db:
-            after = _read(db)
+            after = self._read(db)
         grown = after.chain[len(book.chain) :]
         if after.chain[: len(book.chain)] != book.chain or {cause for _, cause in grown} - AT_START:
             yield f"I8: opening the ledger changed its chain of {len(book.chain)}: {grown}"
         if dict(after.rows) != dict(book.rows):
             yield "I8: opening the ledger changed clips"
-        report = verify_state(state, PinnedKeys.read(keys[:1], setting="key").verify if keys else None)
+        report = verify_state(state, partial(self._verify, keys[0]) if keys else None)
         if not report.clean:
             yield f"I11: dockctl verify: {report.faults}"
+
+    def _verify(self, key: str, compact: str) -> Receipt:
+        """Check a receipt as dockd does, once."""
+        if (key, compact) not in self._verified:
+            self._verified[key, compact] = PinnedKeys.read([key], setting="key").verify(compact)
+        return self._verified[key, compact]
+
+    def _read(self, db: sqlite3.Connection) -> Book:
+        """Read a ledger, its chain with own eyes."""
+        chain: list[tuple[str, str]] = []
+        before = "0" * 64
+        for prev, digest, body in db.execute("SELECT prev, hash, body FROM custody ORDER BY seq"):
+            if body not in self._bodies:
+                self._bodies[body] = sha256(b"\0" + body).hexdigest(), json.loads(body)["cause"]
+            hashed, cause = self._bodies[body]
+            if (prev, digest) != (before, hashed):
+                raise sqlite3.DatabaseError(f"entry {len(chain) + 1} of the chain does not follow")
+            chain.append((digest, cause))
+            before = digest
+        return Book(
+            rows={row.key: row for row in _rows(db)},
+            chain=tuple(chain),
+            hashes=frozenset(digest for digest, _ in chain),
+            dockings=db.execute("SELECT coalesce(max(key), 0) FROM dockings").fetchone()[0],
+        )
 
     def _row(self, row: Row, wreck: Wreck, stored: Mapping[str, str], keys: Sequence[str]) -> Iterator[str]:
         spool = wreck.files.get(f"station/spool/{row.clip_id}.clip")
@@ -169,10 +210,11 @@ class Judge:
 
     def _objects(self, wreck: Wreck) -> Mapping[str, Object]:
         """Read the index of the store: by clip id."""
-        store = self._scratch / "store"
-        store.mkdir(exist_ok=True)
-        _lay(store, wreck, "store/")
-        database = store / INDEX
+        database = self._scratch / INDEX
+        for ending in ("", "-wal", "-shm", "-journal"):
+            (self._scratch / f"{INDEX}{ending}").unlink(missing_ok=True)
+            if leaf := wreck.files.get(f"store/{INDEX}{ending}"):
+                (self._scratch / f"{INDEX}{ending}").write_bytes(leaf.data)
         if not database.exists():
             return {}
         with closing(sqlite3.connect(database)) as db:
@@ -300,7 +342,7 @@ def claims_end(claims: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _lay(folder: Path, wreck: Wreck, prefix: str) -> None:
-    """Lay out the files that stand directly in a folder: big ones, in folders below, are judged where they are."""
+    """Lay a folder out: its own files, and of those in folders below the names, which are judged where they are."""
     for old in folder.iterdir():
         if old.is_dir():
             rmtree(old)
@@ -308,31 +350,23 @@ def _lay(folder: Path, wreck: Wreck, prefix: str) -> None:
             old.unlink()
     for path, leaf in wreck.files.items():
         name = path.removeprefix(prefix)
-        if name != path and "/" not in name:
-            (folder / name).write_bytes(leaf.data)
+        if name != path:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch(mode=0o600)
+            if "/" not in name:
+                (folder / name).write_bytes(leaf.data)
 
 
-def _read(db: sqlite3.Connection) -> Book:
+def _rows(db: sqlite3.Connection) -> Iterator[Row]:
     rows = db.execute(
         "SELECT c.key, d.serial, c.path, c.state, c.sha256, c.clip_id, c.url, c.receipt, c.spooled"
         " FROM clips c JOIN dockings d ON d.key = c.found_in"
     )
-    chain = tuple(
-        (digest, json.loads(body)["cause"])
-        for digest, body in db.execute("SELECT hash, body FROM custody ORDER BY seq")
-    )
-    return Book(
-        rows={
-            key: Row(
-                key=key, camera=serial, path=path.decode(), state=state, sha256=digest, clip_id=clip_id, url=url,
-                receipt=receipt, spooled=bool(spooled),
-            )
-            for key, serial, path, state, digest, clip_id, url, receipt, spooled in rows
-        },
-        chain=chain,
-        hashes=frozenset(digest for digest, _ in chain),
-        dockings=db.execute("SELECT coalesce(max(key), 0) FROM dockings").fetchone()[0],
-    )  # fmt: skip
+    for key, serial, path, state, digest, clip_id, url, receipt, spooled in rows:
+        yield Row(
+            key=key, camera=serial, path=path.decode(), state=state, sha256=digest, clip_id=clip_id, url=url,
+            receipt=receipt, spooled=bool(spooled),
+        )  # fmt: skip
 
 
 async def _open(state: Path) -> None:
