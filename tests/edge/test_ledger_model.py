@@ -1,22 +1,33 @@
 """The ledger against a model of a few dictionaries: any order of dockings, listings, moves, failures and restarts."""
 
 import asyncio
+import shutil
 import tempfile
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from hypothesis import settings, strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+import pytest
+from hypothesis import HealthCheck, Phase, settings, strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
+import dockd.edges.ledger.core
 from dockd.domain.clip import TRANSITIONS, Change, Move, advance
 from dockd.domain.custody import verify
-from dockd.domain.listing import reconcile
-from dockd.domain.model import Assurance, Camera, CameraSerial, Clip, ClipKey, ClipState, DockingId, VolumeId
+from dockd.domain.listing import Reconciled, reconcile
+from dockd.domain.model import Assurance, Camera, CameraSerial, Clip, ClipKey, ClipState, DockingId, Listing, VolumeId
 from dockd.edges.ledger import views
 from dockd.edges.ledger.audit import verify_state
-from dockd.errors import Reason, StaleMoveError
+from dockd.errors import DockdError, Reason, StaleMoveError
 from tests.ledger_parts import SIGNER, attached, copied, file, inline, listing, receipted, skip, url_of
 
 T = TypeVar("T")
@@ -62,6 +73,20 @@ class LedgerMachine(RuleBasedStateMachine):
         self.do(self.ledger.close())
         self.open()
 
+    @rule()
+    def die(self) -> None:
+        """Die as by kill -9: what lies on the disk at this moment is all that the next process has."""
+        left = tempfile.TemporaryDirectory()
+        shutil.copytree(self.folder.name, left.name, dirs_exist_ok=True, ignore=self.lost_in_a_crash())
+        self.do(self.ledger.close())
+        self.folder.cleanup()
+        self.folder = left
+        self.open()
+
+    def lost_in_a_crash(self) -> Callable[[str, list[str]], Iterable[str]] | None:
+        """Name what a crash does not leave: nothing is lost that was answered."""
+        return None
+
     @rule(which=st.integers(0, 1), files=FILES)
     def dock(self, which: int, files: list[Any]) -> None:
         """Dock a camera and list it."""
@@ -95,11 +120,12 @@ class LedgerMachine(RuleBasedStateMachine):
             self.clips[clip.key] = clip
 
     @precondition(lambda self: self.clips)
-    @rule(pick=st.randoms(use_true_random=False), move=st.sampled_from(Move))
-    def move(self, pick: Any, move: Move) -> None:  # noqa: ANN401 - hypothesis gives its own kind of Random
-        """Try any move on any clip."""
+    @rule(pick=st.randoms(use_true_random=False), lawful=st.integers(0, 7), one_of_all=st.sampled_from(Move))
+    def move(self, pick: Any, lawful: int, one_of_all: Move) -> None:  # noqa: ANN401 - hypothesis gives its own Random
+        """Try a move on any clip: mostly a lawful one, so that clips come far."""
         key = pick.choice(sorted(self.clips))
         before = self.clips[key]
+        move = pick.choice([each for state, each in TRANSITIONS if state is before.state]) if lawful else one_of_all
         change = self.told(before, move)
         if change is None:
             return
@@ -218,3 +244,56 @@ class LedgerMachine(RuleBasedStateMachine):
 
 LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
 TestLedgerAgainstAModel = LedgerMachine.TestCase
+
+
+# --- the machine finds a fault ------------------------------------------------------------------------------------
+
+FIND = settings(
+    phases=[Phase.generate],
+    max_examples=40,
+    stateful_step_count=30,
+    report_multiple_bugs=False,
+    print_blob=False,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+
+
+def believes_a_candidate(clip: Clip, move: Move, change: Change) -> Clip:
+    """Keep what was read in the stay before."""
+    after = advance(clip, move, change)
+    return replace(after, verified_in=after.docking) if move is Move.REDOCKED and clip.verified_in else after
+
+
+def forgets_the_spool(clip: Clip, move: Move, change: Change) -> Clip:
+    """Say that a held clip has no copy."""
+    after = advance(clip, move, change)
+    return replace(after, spooled=False) if move is Move.HELD else after
+
+
+def misses_old_friends(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) -> Reconciled:
+    """Take every file of a known length for one that was met."""
+    found = reconcile(listing, docking=docking, known=known)
+    return replace(found, moves=())
+
+
+@pytest.mark.promise("I11")
+@pytest.mark.parametrize(
+    ("name", "faulty"),
+    [("advance", believes_a_candidate), ("advance", forgets_the_spool), ("reconcile", misses_old_friends)],
+)
+def test_a_ledger_that_writes_something_else_is_found(
+    monkeypatch: pytest.MonkeyPatch, name: str, faulty: Callable[..., object]
+) -> None:
+    monkeypatch.setattr(dockd.edges.ledger.core, name, faulty)
+    with pytest.raises((AssertionError, DockdError)):
+        run_state_machine_as_test(LedgerMachine, settings=FIND)
+
+
+@pytest.mark.promise("I8")
+def test_a_ledger_whose_commits_do_not_outlive_a_crash_is_found() -> None:
+    class Forgetful(LedgerMachine):
+        def lost_in_a_crash(self) -> Callable[[str, list[str]], Iterable[str]] | None:
+            return shutil.ignore_patterns("*-wal")
+
+    with pytest.raises((AssertionError, DockdError)):
+        run_state_machine_as_test(Forgetful, settings=FIND)
