@@ -116,7 +116,7 @@ def held(
 def broken() -> Query[tuple[Broken, ...]]:
     """Cameras in quarantine, the latest first: the last docking that broke, and none since that listed and worked."""
     return Query(
-        sql="SELECT * FROM dockings d WHERE d.reason IS NOT NULL AND NOT EXISTS ("
+        sql="SELECT * FROM dockings d INDEXED BY dockings_broken WHERE d.reason IS NOT NULL AND NOT EXISTS ("
         " SELECT 1 FROM dockings l WHERE l.serial = d.serial AND l.volume = d.volume AND l.key > d.key"
         " AND (l.reason IS NOT NULL OR l.listed_utc IS NOT NULL)) ORDER BY d.key DESC",
         parameters=(),
