@@ -51,6 +51,9 @@ class Chains:
             if not FIRST_CLUSTER <= cluster < self._end:
                 self._findings.add(*self._nowhere(cluster, where, after=count))
                 return None
+            self._runs_left -= 1
+            if self._runs_left < 0:
+                raise self._findings.stop(ProblemKind.TOO_MANY, where, f"files lie in more than {MOST_RUNS} pieces")
             length, following = self._run(cluster)
             hit = self.used.find(1, cluster, cluster + length)
             if hit >= 0:
@@ -113,10 +116,8 @@ class Chains:
             if len(self._breaks) >= MOST_PAGES:
                 del self._breaks[next(iter(self._breaks))]
             broken = self._breaks[number] = differences(self._page(number), mask=self._mask, ramp=number * PAGE_ENTRIES)
-        self._runs_left -= 1
-        if self._runs_left < 0 or self._reads_left < 0:
-            say = f"its files lie in more than {MOST_RUNS} pieces, or all over its table"
-            raise self._findings.stop(ProblemKind.TOO_MANY, b"", say)
+            if self._reads_left < 0:
+                raise self._findings.stop(ProblemKind.TOO_MANY, b"", "its files lie all over its table")
         return broken
 
     def _met(self, first: int, count: int, hit: int, where: bytes) -> None:

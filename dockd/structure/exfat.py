@@ -3,7 +3,8 @@
 Owns what stands in the root beside files: the bitmap of clusters in use, and the table by which names are folded.
 
 Source: Microsoft, exFAT file system specification, sections 4.1 (FAT), 7.1 (allocation bitmap), 7.2 (up-case table),
-7.3 (volume label); Linux fs/exfat/balloc.c, fs/exfat/nls.c: both read bitmap and table as clusters in a row.
+7.3 (volume label); Linux fs/exfat/balloc.c, fs/exfat/nls.c: bitmap and table are read as clusters in a
+row, whatever chain they have.
 """
 
 import struct
@@ -31,6 +32,7 @@ class ExfatVolume:
     """exFAT; raises StopCheckError where there is none to walk over."""
 
     most_folder_bytes = 256 << 20
+    keeps_bitmap = True
 
     def __init__(self, blocks: Blocks, *, findings: Findings) -> None:
         """Read the boot region."""
@@ -111,15 +113,11 @@ class ExfatVolume:
         needed = -(-length // self.geometry.cluster_bytes)
         if not 0 < length <= most:
             raise self._findings.stop(ProblemKind.SIZE_BEYOND_CHAIN, where, f"it has {length} bytes, expected {most}")
-        count = self.chains.follow(first, where)
-        if count is None:
+        if not self.chains.claim(first, needed, where):
             raise StopCheckError
-        if count != needed or next(iter(self.chains.runs(first, count))) != (first, needed):
-            say = f"its {length} bytes do not lie in {needed} clusters in a row"
-            raise self._findings.stop(ProblemKind.SIZE_BEYOND_CHAIN, where, say)
         data = b"".join(self._blocks.pieces(self.geometry.offset(first), length))
         if self._bitmap:
-            self._see_allocated(first, count, where)
+            self._see_allocated(first, needed, where)
         return data
 
     def _upcase(self, slot: bytes) -> Mapping[int, int]:

@@ -15,6 +15,7 @@ class FatVolume:
     """FAT12, FAT16 or FAT32; raises StopCheckError where there is none to walk over."""
 
     most_folder_bytes = 65_536 * 32
+    keeps_bitmap = False
 
     def __init__(self, blocks: Blocks, *, findings: Findings) -> None:
         """Read the boot sector."""
@@ -49,8 +50,8 @@ class FatVolume:
         return fold_simple(name)
 
     def allocated(self, first: int, count: int) -> bool:
-        """Say whether clusters are in use: those of a chain are, for FAT keeps no other account."""
-        return count > 0 < first
+        """Say yes: those of a chain are, for FAT keeps no other account."""
+        return first + count > 0
 
     def finish(self) -> None:
         """Compare the tables."""

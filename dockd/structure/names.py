@@ -69,7 +69,7 @@ def wrong_with(name: str) -> str:
         return "its name holds a character that ends every path"
     if name.endswith("."):
         return "its name ends in a dot, which is cut off when it is looked up"
-    if any("\ud800" <= char <= "\udfff" for char in name):
+    if not name.isascii() and any("\ud800" <= char <= "\udfff" for char in name):
         return "its name holds half a surrogate pair"
     return ""
 

@@ -58,6 +58,7 @@ class Volume(Protocol):
     geometry: Geometry
     chains: Chains
     most_folder_bytes: int
+    keeps_bitmap: bool
 
     def root(self) -> Folder:
         """Claim the root folder and give it; raises StopCheckError where there is none."""
@@ -80,7 +81,7 @@ class Volume(Protocol):
         ...
 
     def allocated(self, first: int, count: int) -> bool:
-        """Say whether clusters in a row are all marked as in use, where that is written apart from their chain."""
+        """Say whether the bitmap, where one is kept, has clusters in a row all marked as in use."""
         ...
 
 
@@ -181,7 +182,7 @@ class Walk:
             count = 0
         else:
             count = self._chains.follow(entry.first, where)
-        if count:
+        if count and self._volume.keeps_bitmap:
             self._see_allocated(entry, count, where)
         return count
 
