@@ -5,7 +5,7 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,11 +13,16 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from dockd.domain.canonical import canonical_json
+from dockd.domain.checkpoint import Checkpoint
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import GENESIS, leaf_hash
 from dockd.domain.model import ClipKey, ClipState
+from dockd.domain.receipt import Receipt
 from dockd.edges.ledger.audit import MAX_FAULTS, Report, verify_state
+from dockd.edges.ledger.checkpoint import FILE as CHECKPOINT, keep
 from dockd.edges.ledger.schema import DATABASE, migrate, migrations
+from dockd.edges.ledger.survey import survey
+from dockd.edges.seal import open_seal, public_key_of, verifies
 from dockd.errors import Reason, StartRefusedError
 from tests.ledger_parts import (
     SIGNER,
@@ -36,8 +41,25 @@ from tests.ledger_parts import (
 NOBODY = 65534
 
 
-def audit(folder: Path) -> Report:
-    return verify_state(folder, SIGNER.pinned().verify)
+def audit(folder: Path, told: Sequence[Receipt] | None = None) -> Report:
+    """Check a folder with everything there is to check it by; `told` is what the store lists."""
+    return verify_state(folder, SIGNER.pinned().verify, key=public_key_of(folder), check=verifies, store_says=told)
+
+
+def receipts_of(folder: Path) -> list[Receipt]:
+    """Give the receipts of a folder, which are those of the store."""
+    connection = sqlite3.connect(folder / DATABASE)
+    rows = connection.execute("SELECT receipt FROM clips WHERE receipt IS NOT NULL ORDER BY key").fetchall()
+    connection.close()
+    return [SIGNER.pinned().verify(compact) for (compact,) in rows]
+
+
+def restated(folder: Path) -> None:
+    """State the end of a chain anew, as somebody could who has the station's key, and so the disk."""
+    end, seal = survey(folder / DATABASE).end, open_seal(folder)
+    assert end is not None
+    checkpoint = Checkpoint(station=STATION, head=end, utc="2024-05-02T00:00:00.000000Z")
+    keep(folder, checkpoint, kid=seal.kid, sign=seal.sign)
 
 
 async def made(folder: Path, *, signer: Signer = SIGNER) -> None:
@@ -105,7 +127,8 @@ def reachable() -> Iterator[Path]:
 async def test_a_ledger_that_may_only_be_read_is_checked_too(reachable: Path) -> None:
     state = reachable / "state"
     await made(state)
-    (state / DATABASE).chmod(0o444)
+    for name in (DATABASE, CHECKPOINT):
+        (state / name).chmod(0o444)
     state.chmod(0o555)
     before = sorted(path.name for path in state.iterdir())
     with as_nobody():
@@ -190,8 +213,8 @@ async def test_a_receipt_whose_signature_is_anothers_is_found(tmp_path: Path) ->
         ("UPDATE custody SET clip = NULL WHERE seq = 5", "custody entry 5: is filed under clip None, its body says 2"),
         ("DELETE FROM custody WHERE seq = 20", "custody entry 20: is missing, found 21 in its place"),
         ("UPDATE custody SET body = CAST('{}' AS BLOB) WHERE seq = 9", "custody entry 9: its body does not hash"),
-        ("UPDATE tallies SET files = files + 1 WHERE state = 'held'", "its count says 2 of 100 bytes"),
-        ("DELETE FROM tallies WHERE state = 'held'", "docking 1: 1 clips of 100 bytes are held, its count says 0"),
+        ("UPDATE tallies SET files = files + 1 WHERE state = 'held'", "its count says 2 clips of 100 bytes"),
+        ("DELETE FROM tallies WHERE state = 'held'", "are held, its count says 0 clips of 0 bytes"),
     ],
 )
 async def test_a_row_that_the_chain_does_not_explain_is_found(tmp_path: Path, statement: str, fault: str) -> None:
@@ -249,12 +272,21 @@ async def test_a_chain_hashed_anew_over_a_lie_contradicts_itself(
 
 
 async def test_a_chain_hashed_anew_is_no_longer_the_one_that_the_store_signed(tmp_path: Path) -> None:
-    """Consistent within itself, but no receipt names an entry of it any more."""
+    """Consistent within itself, the checkpoint signed anew, but no receipt names an entry of it any more."""
     await made(tmp_path)
     assert audit(tmp_path).anchored == 3
-    rechained(tmp_path, 2, utc="2020-01-01T00:00:00.000000Z")
+    told = receipts_of(tmp_path)
+    assert audit(tmp_path, told).faults == ()
+    rechained(tmp_path, 3, utc="2020-01-01T00:00:00.000000Z")
+    tampered(tmp_path, "UPDATE dockings SET listed_utc = '2020-01-01T00:00:00.000000Z' WHERE key = 1")
+    assert any(fault.startswith("checkpoint: custody entry ") for fault in audit(tmp_path).faults)
+    restated(tmp_path)
     report = audit(tmp_path)
-    assert (report.clean, report.receipts, report.anchored) == (True, 3, 0)
+    assert (report.faults, report.receipts, report.anchored) == ((), 3, 0)
+    assert [fault for fault in audit(tmp_path, told).faults if "was rolled back or forked" in fault] == [
+        *audit(tmp_path, told).faults
+    ]
+    assert len(audit(tmp_path, told).faults) == 3
 
 
 async def test_a_damaged_page_is_a_fault_not_a_crash(tmp_path: Path) -> None:

@@ -186,12 +186,13 @@ class LedgerCore:
         # The row first: its entry names it.
         row = (*_found_row(clip), clip.sha256, clip.clip_id, self.end.seq + 1, docking, gaps_text(clip.gaps))
         self.connection.execute(_INSERT_SALVAGED, row)
+        clip = self.clip(clip.key)
         self._append(
             Entry(time=time, actor="offload", cause=SALVAGED, bay=place.bay, docking=docking,
                   camera=place.camera.serial, clip=clip.key, clip_id=clip.clip_id, state_to=clip.state.value,
                   facts={**found_facts(clip), "sha256": salvaged.sha256, "of": str(key), "gaps": gaps_text(clip.gaps)})
         )  # fmt: skip
-        return self.clip(clip.key)
+        return clip
 
     def broke(self, docking: DockingId, reason: Reason, detail: str, *, time: Timestamp) -> None:
         """Write down why nothing more is done with a camera in this docking; the first cause stands."""

@@ -6,8 +6,9 @@ Owns the choice of facts. Knows neither rows nor the chain.
 import json
 from collections.abc import Mapping
 
-from dockd.domain.canonical import sha256_hex
+from dockd.domain.canonical import canonical_json, sha256_hex
 from dockd.domain.clip import Change, Move
+from dockd.domain.gaps import gaps_text
 from dockd.domain.model import Clip
 
 MADE = "ledger-made"
@@ -19,8 +20,8 @@ NEW_KEY = "station-key"
 def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:
     """Give the facts of a move; `clip` is the clip as it is after it. Whatever the caller says, ours stand.
 
-    Names: sha256, url, assurance, receipt_sha256 (of the compact JWS), meta_sha256 (what the store was told), reason,
-    detail, length.
+    Names: row (see `row_sha256`), sha256, url, assurance, receipt_sha256 (of the compact JWS), meta_sha256 (what the
+    store was told), reason, detail, length.
     """
     facts = dict(change.facts)
     if change.sha256 is not None:
@@ -39,6 +40,7 @@ def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:
         facts["reason"] = change.reason.value
     if change.detail:
         facts["detail"] = change.detail
+    facts["row"] = row_sha256(clip)
     match move:
         case Move.ERASE_BEGUN | Move.ERASED if clip.sha256 is not None:
             facts["sha256"] = clip.sha256
@@ -54,7 +56,40 @@ def found_facts(clip: Clip) -> Mapping[str, str]:
         "mtime_ns": str(clip.mtime_ns),
         "path": clip.path.decode("utf-8", "surrogateescape"),
         "recording": clip.recording_id,
+        "row": row_sha256(clip),
     }
+
+
+def row_sha256(clip: Clip) -> str:
+    """Hash what is on record of a clip, so that its last entry says what its row must be.
+
+    Left out is what may change without a move: the words that say what it waits for, and who has looked at it.
+    """
+    return sha256_hex(
+        canonical_json(
+            {
+                "assurance": clip.assurance.value,
+                "clip_id": clip.clip_id,
+                "docking": clip.docking,
+                "gaps": gaps_text(clip.gaps),
+                "key": clip.key,
+                "kind": clip.kind.value,
+                "length": clip.length_bytes,
+                "meta_sha256": clip.meta_sha256,
+                "mtime_ns": clip.mtime_ns,
+                "path": clip.path.hex(),
+                "receipt": clip.receipt,
+                "recording": clip.recording_id,
+                "sha256": clip.sha256,
+                "spooled": int(clip.spooled),
+                "state": clip.state.value,
+                "tags": " ".join(sorted(clip.tags)),
+                "urgent": int(clip.urgent),
+                "url": clip.url,
+                "verified_in": clip.verified_in,
+            }
+        )
+    )
 
 
 def facts_in(body: bytes) -> tuple[str, dict[str, str]]:

@@ -1,0 +1,48 @@
+"""What the store's receipts say of a custody chain: each names an entry of it, or the chain is not the one it was.
+
+Owns that comparison. A whole state folder put back to an earlier day agrees with itself; only somebody else's word,
+which grew meanwhile, tells it from the truth.
+"""
+
+import sqlite3
+from collections.abc import Iterable
+
+from dockd.domain.canonical import sha256_hex
+from dockd.domain.receipt import NO_LEAF, Receipt
+from dockd.edges.ledger.findings import Findings
+
+
+def check_anchors(connection: sqlite3.Connection, findings: Findings, receipts: Iterable[Receipt]) -> None:
+    """Hold every receipt that the store lists for this station against the chain.
+
+    One whose custody entry is not in it is a fault, unless it is kept as known from before a recovery that the chain
+    declares. One that names no entry says nothing of the chain, only of its clip.
+    """
+    for receipt in receipts:
+        findings.foreign += 1
+        claims = receipt.claims
+        if claims.aud != findings.station:
+            findings.fault(f"the store's receipt for clip {claims.clip_id} is for station {claims.aud}")
+        elif not (_is_prior(connection, receipt) or _holds(connection, receipt)):
+            entry = "no custody entry" if claims.leaf == NO_LEAF else f"custody entry {claims.leaf}"
+            findings.fault(
+                f"the store's receipt for clip {claims.clip_id} names {entry}, and this chain holds nothing of it:"
+                " the state folder was rolled back or forked"
+            )
+
+
+def _holds(connection: sqlite3.Connection, receipt: Receipt) -> bool:
+    """Say whether an entry of the clip bears the receipt's leaf; without a leaf, whether the chain knows the clip."""
+    leaf, clip_id = receipt.claims.leaf, receipt.claims.clip_id
+    asked = (
+        "SELECT EXISTS (SELECT 1 FROM custody e JOIN clips c ON c.key = e.clip"
+        " WHERE (c.clip_id = ?1 OR EXISTS (SELECT 1 FROM former f WHERE f.clip = c.key AND f.clip_id = ?1))"
+        " AND (?2 = ?3 OR e.hash = ?2))"
+    )
+    return bool(connection.execute(asked, (clip_id, leaf, NO_LEAF)).fetchone()[0])
+
+
+def _is_prior(connection: sqlite3.Connection, receipt: Receipt) -> bool:
+    asked = "SELECT EXISTS (SELECT 1 FROM prior WHERE clip_id = ? AND receipt_sha256 = ?)"
+    row = (receipt.claims.clip_id, sha256_hex(receipt.compact.encode("utf-8")))
+    return bool(connection.execute(asked, row).fetchone()[0])
