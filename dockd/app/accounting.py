@@ -45,11 +45,11 @@ KEYS = 1000
 class AccountView:
     """How the accounts stand. `offered` is None until the store was asked; `reason` says why it cannot be, just now."""
 
-    differences: int
-    last: Closed | None
-    offered: bool | None
-    reason: Reason | None
-    detail: str
+    differences: int = 0
+    last: Closed | None = None
+    offered: bool | None = None
+    reason: Reason | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -58,7 +58,7 @@ class Ports:
     clock: Clock
     chance: Chance
     broker: Broker | None = None
-    accounting: Accounting | None = None
+    accounting: Accounting
 
 
 class Station:
@@ -87,7 +87,13 @@ class Station:
             ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
         )
         self._reporter = self._reporter_of(ports.broker)
-        self._accountant = self._accountant_of(ports.accounting)
+        self._accountant = Accountant(
+            accounts=ports.accounting.store,
+            book=ports.accounting.book,
+            clock=ports.clock,
+            chance=ports.chance,
+            policy=policy,
+        )
         self._buses = {name: self._bus() for name in sorted(set(bays.values()))}
         self._bus_of = {number: self._buses[name] for number, name in bays.items()}
         self._keepers = {number: self._keeper(number) for number in sorted(bays)}
@@ -103,8 +109,7 @@ class Station:
             group.create_task(self._reclaimer.run(), name="reclaim")
             if self._reporter is not None:
                 group.create_task(self._reporter.run(), name="reporter")
-            if self._accountant is not None:
-                group.create_task(self._accountant.run(), name="accounts")
+            group.create_task(self._accountant.run(), name="accounts")
             group.create_task(self._route(), name="feed")
 
     @property
@@ -127,7 +132,7 @@ class Station:
     @property
     def accounted(self) -> bool:
         """Say whether every account is closed that can be closed now."""
-        return self._accountant is None or self._accountant.resting
+        return self._accountant.resting
 
     @property
     def full(self) -> bool:
@@ -188,7 +193,7 @@ class Station:
             uplink=self._uplink.view(),
             backlog=await self._ports.ledger.backlog(),
             spool_full=self._space.full,
-            account=None if self._accountant is None else await self._accountant.view(),
+            account=await self._accountant.view(),
         )
 
     async def _route(self) -> None:
@@ -225,22 +230,6 @@ class Station:
             ledger=ports.ledger, broker=broker, clock=ports.clock, chance=ports.chance, station=self._policy.station
         )
 
-    def _accountant_of(self, accounting: Accounting | None) -> Accountant | None:
-        if accounting is None:
-            return None
-        ports = self._ports
-        return Accountant(
-            accounts=accounting.store,
-            book=accounting.book,
-            clock=ports.clock,
-            chance=ports.chance,
-            policy=self._policy,
-        )
-
-    def _ended(self) -> None:
-        if self._accountant is not None:
-            self._accountant.bell.ring()
-
     def _news(self) -> None:
         if self._reporter is not None:
             self._reporter.bell.ring()
@@ -267,7 +256,7 @@ class Station:
             policy=self._policy,
             again=lambda: number in self._again_in,
             twin=self._twin,
-            ended=self._ended,
+            ended=self._accountant.bell.ring,
         )
 
     def _twin(self, attached: Attached) -> BayKeeper | None:

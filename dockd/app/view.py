@@ -3,7 +3,7 @@
 Owns the shapes only; who shows them, and how, is not its business.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dockd.app.accounting import AccountView
 from dockd.app.bus import Underway
@@ -33,14 +33,11 @@ class BayView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationView:
-    """The whole station. `spool_full` says why copying stopped, empty while it does not.
-
-    `account` is None where no accounts are kept.
-    """
+    """The whole station. `spool_full` says why copying stopped, empty while it does not."""
 
     station: StationId
     bays: tuple[BayView, ...]
     uplink: UplinkView
     backlog: Tally
     spool_full: str
-    account: AccountView | None = None
+    account: AccountView = field(default_factory=AccountView)

@@ -20,7 +20,7 @@ from tests.sim.store import Store
 MOST_STATEMENT_BYTES = 16 * 1024
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True)
 class StoreAccounts:
     """What the store lists, over all runs of the station's program; `planted` replaces its own list."""
 

@@ -272,7 +272,7 @@ def test_an_event_of_a_bay_that_does_not_exist_stops_the_station() -> None:
 def test_undocking_all_ends_every_stay_on_record() -> None:
     async def scene(world: Scene) -> None:
         world.dock(world.camera("cam", CLIP), 1)
-        await world.until(lambda: world.clips("A.MP4"))
+        await world.until(lambda: world.running.station.docking(BayId(1)))
         assert world.running.station.docking(BayId(1)) == 1
         assert world.running.station.docking(BayId(2)) is None
         await world.running.station.undock_all()

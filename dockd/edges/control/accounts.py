@@ -8,10 +8,8 @@ from dockd.domain.accounting import Account, Closed, Count, Difference
 from dockd.edges.control.shape import Document
 
 
-def account_document(view: AccountView | None) -> Document:
-    """Show how the accounts stand; `offered` is null until the store was asked, and where no accounts are kept."""
-    if view is None:
-        return {"differences": 0, "offered": None, "reason": None, "detail": "no accounts are kept", "last": None}
+def account_document(view: AccountView) -> Document:
+    """Show how the accounts stand; `offered` is null until the store was asked."""
     return {
         "differences": view.differences,
         "offered": view.offered,

@@ -202,9 +202,7 @@ class Folder:
 
 def _account(connection: sqlite3.Connection) -> Document:
     reading = _answer(connection, account_reads.reading())
-    return account_document(
-        AccountView(differences=reading.differences, last=reading.last, offered=None, reason=None, detail="")
-    )
+    return account_document(AccountView(differences=reading.differences, last=reading.last))
 
 
 def _answer(connection: sqlite3.Connection, query: Query[T]) -> T:
