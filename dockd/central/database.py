@@ -219,7 +219,9 @@ def _open_again(path: Path) -> sqlite3.Connection:
 
 
 def _make_durable(db: sqlite3.Connection) -> None:
-    db.execute("PRAGMA journal_mode = WAL")
+    # Fetched: the switch commits after its row was given, and only whoever asks for more hears that the disk failed.
+    # Unheard, the log would be written beside an index that knows of none, and go with the next start.
+    db.execute("PRAGMA journal_mode = WAL").fetchall()
     db.execute("PRAGMA synchronous = FULL")
     db.execute("PRAGMA foreign_keys = ON")
 

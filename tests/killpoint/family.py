@@ -82,8 +82,8 @@ class Family:
         watch: Watch,
         strike: Strike | None,
     ) -> "Family":
-        """Fork, and run a program in the child; its words go to files beside `root`."""
-        output = root.with_suffix(".stdout"), root.with_suffix(".stderr")
+        """Fork, and run a program in the child; its words go to files in `root`, named by its first argument."""
+        output = root / f"{arguments[0]}.stdout", root / f"{arguments[0]}.stderr"
         here, there = socket.socketpair()
         with closing(here):
             process = os.fork()

@@ -68,7 +68,8 @@ def ingest_arguments(scene: Scene, url: str) -> Sequence[str]:
 def hasty(arguments: Sequence[str]) -> int:
     """Run dockd with its pauses cut short: what it does between them is what is tried here."""
     bus.DISK_WAIT_S, bus.NO_ROOM_WAIT_S, bus.AGAIN_WAIT_S = 0.1, 0.2, 0.05
-    command.LOOK_S, reclaim.LOOK_S, schedule.BACKOFF_FIRST_S = 0.02, 0.1, 0.05
+    command.LOOK_S, reclaim.LOOK_S = 0.02, 0.1
+    schedule.BACKOFF_FIRST_S, schedule.RETRY_AFTER_MOST_S = 0.05, 0.1
     return cli.main(arguments)
 
 

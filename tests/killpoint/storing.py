@@ -151,7 +151,8 @@ class StoreRun:
             course.end(store)
             store = course.start()
         course.stop(store)
-        course.wrong += [f"later: {fault}" for fault in judge.in_the_end(course.scene)]
+        later = list(judge.in_the_end(course.scene))
+        course.wrong += [f"later: {fault}; the station said {ended.stdout[-600:]}" for fault in later]
         course.wrong += [f"later: dockctl verify: {fault}" for fault in verified(course.scene)]
 
 

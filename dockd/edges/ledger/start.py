@@ -102,7 +102,9 @@ def connect(database: Path | str) -> sqlite3.Connection:
 
 def make_durable(connection: sqlite3.Connection, *, synchronous: str = "FULL") -> None:
     """Set a connection to write: WAL, and every COMMIT synced before it returns (synchronous FULL)."""
-    connection.execute("PRAGMA journal_mode = WAL")
+    # Fetched: the switch commits after its row was given, and only whoever asks for more hears that the disk failed.
+    # Unheard, the log would be written beside a database that knows of none, and go with the next start.
+    connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute(f"PRAGMA synchronous = {synchronous}")
     connection.execute("PRAGMA foreign_keys = ON")
     # INSERT OR REPLACE would delete a row without asking the triggers.
