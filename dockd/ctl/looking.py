@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from dockd.ctl.desk import Desk
 from dockd.ctl.exits import EX_FAILED, EX_OK
-from dockd.ctl.printing import print_json, stream_json
+from dockd.ctl.printing import print_json, shown, stream_json
 
 if TYPE_CHECKING:
     from dockd.edges.control.shape import Json
@@ -35,6 +35,8 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
         print(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
     if differences:
         print(f"  account    {differences} differences: dockctl account")
+    if document["continues"]:
+        print(f"  continues  {document['continues']}")
     if document["spool_full"]:
         print(f"  disk full  {document['spool_full']}")
     if document["faults"]:
@@ -54,7 +56,7 @@ def bays(desk: Desk, arguments: argparse.Namespace) -> int:
             done = f"{work['receipted_files']}/{work['files']} receipted, {work['left_files']} left"
             print(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {row['camera'] or '-':<24} {done}")
             if row["reason"]:
-                print(f"        {row['reason']}: {row['detail']}")
+                print(f"        {row['reason']}: {shown(row['detail'])}\n        officer: {row['officer']}")
     return EX_FAILED if any(row["reason"] for row in rows) else EX_OK
 
 
@@ -90,7 +92,7 @@ def receipts(desk: Desk, arguments: argparse.Namespace) -> int:
 
 def verify(desk: Desk, arguments: argparse.Namespace) -> int:
     """A check of the whole custody chain and of every receipt."""
-    document = desk.verify()
+    document = desk.verify(receipts=arguments.receipts)
     problems = cast("list[str]", document["problems"])
     if arguments.json:
         print_json(document)
@@ -99,6 +101,10 @@ def verify(desk: Desk, arguments: argparse.Namespace) -> int:
             f"{document['entries']} custody entries, {document['clips']} clips, {document['receipts']} receipts"
             f" ({document['signatures']}): {'clean' if not problems else f'{len(problems)} problems'}"
         )
+        if document["compared"]:
+            print(f"  compared with {document['compared']} receipts of the store's list")
+        if document["continues"]:
+            print(f"  continues {document['continues']}")
         for problem in problems:
             print(f"  {problem}")
     return EX_FAILED if problems else EX_OK

@@ -40,6 +40,7 @@ from dockd.tus import headers
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 COMMANDS = ("run", "check-config", "demo", "ingest", "central")
+VERBS = ("list", "show", "retry", "release")
 KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 """The example key of RFC 8037, appendix A."""
 
@@ -144,6 +145,8 @@ def command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
         match line.split():
             case ["dockd", command, *_] if command in COMMANDS:
                 yield ("dockd", command), line
+            case ["dockctl", "quarantine", verb, *_]:
+                yield ("dockd.ctl", "quarantine", verb), line
             case ["dockctl", command, *_]:
                 yield ("dockd.ctl", command), line
             case ["scripts/demo", *_]:
@@ -165,6 +168,7 @@ def test_every_option_named_alone_is_one_that_some_command_takes() -> None:
     known = frozenset().union(
         *(options_of("dockd", name) for name in COMMANDS),
         *(options_of("dockd.ctl", name) for name in ("status", "bays", "clips", "receipts", "verify")),
+        *(options_of("dockd.ctl", "quarantine", verb) for verb in VERBS),
     )
     alone = {span.split()[0] for span in code(README) if span.startswith("--")}
     assert {"--erase", "--state", "--simulate", "--json"} <= alone
@@ -174,6 +178,7 @@ def test_every_option_named_alone_is_one_that_some_command_takes() -> None:
 def test_every_command_has_its_place_in_the_readme() -> None:
     told = {command for command, _ in command_lines()}
     assert told >= {("dockd.ctl", name) for name in ("status", "bays", "clips", "receipts", "verify")}
+    assert told >= {("dockd.ctl", "quarantine", verb) for verb in VERBS}
 
 
 def test_the_exit_codes_are_those_of_the_commands() -> None:

@@ -4,6 +4,7 @@ Owns names and units on that wire, like `documents`; apart from it because a sta
 """
 
 from dockd.app.view import BayView, StationView
+from dockd.domain.advice import ADVICE
 from dockd.domain.bay import Work
 from dockd.domain.lamps import PATTERNS
 from dockd.edges.control.accounts import account_document
@@ -31,6 +32,7 @@ def bay_document(bay: BayView, *, name: str) -> Document:
         "minutes": bay.minutes,
         "reason": bay.reason.value if bay.reason else None,
         "detail": bay.detail,
+        "officer": ADVICE[bay.reason].officer if bay.reason else "",
     }
 
 
