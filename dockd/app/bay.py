@@ -158,8 +158,8 @@ class BayKeeper:
             match effect:
                 case EndStay(listed=listed):
                     await self._end(listed=listed)
-                case BeginStay(camera=camera, source=source):
-                    attached = Attached(bay=self._bay.number, camera=camera, source=source)
+                case BeginStay(camera=camera, source=source, device=device):
+                    attached = Attached(bay=self._bay.number, camera=camera, source=source, device=device)
                     # Not in the stay's own task: a docking that is begun is always ended, however short it is.
                     docking = await self._ledger.dock(attached)
                     stay = self._stay(attached, docking)
@@ -249,8 +249,8 @@ class BayKeeper:
 
 def _news(event: FeedEvent) -> BayEvent:
     match event:
-        case Attached(camera=camera, source=source):
-            return CameraIn(camera=camera, source=source)
+        case Attached(camera=camera, source=source, device=device):
+            return CameraIn(camera=camera, source=source, device=device)
         case Detached():
             return CameraOut()
         case Empty():

@@ -77,6 +77,7 @@ class CameraIn:
 
     camera: Camera
     source: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +131,7 @@ class BeginStay:
 
     camera: Camera
     source: str
+    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -226,9 +228,9 @@ def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:  # noqa: 
     match event:
         case SeenEmpty() | CameraOut():
             return Bay(number=bay.number, phase=phase), end
-        case CameraIn(camera=camera, source=source):
+        case CameraIn(camera=camera, source=source, device=device):
             begun = Bay(number=bay.number, phase=phase, camera=camera)
-            return begun, (*end, BeginStay(camera=camera, source=source))
+            return begun, (*end, BeginStay(camera=camera, source=source, device=device))
         case _ if bay.phase not in _OCCUPIED:
             # News of a camera that is no longer here.
             return replace(bay, phase=phase), ()
