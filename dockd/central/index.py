@@ -121,6 +121,8 @@ class StoredClip:
     kind: str | None
     name: str | None
     stations: tuple[StationId, ...]
+    declared: str
+    """The canonical metadata of one station, of several that which names the least as unreadable."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -299,7 +301,8 @@ def _upload(row: sqlite3.Row) -> Upload:
 
 
 def _clip(db: sqlite3.Connection, row: sqlite3.Row) -> StoredClip:
-    stations = db.execute("SELECT station FROM upload WHERE object_seq = ? ORDER BY station", (row["seq"],))
+    of_it = "SELECT station, metadata FROM upload WHERE object_seq = ? ORDER BY station"
+    uploads = db.execute(of_it, (row["seq"],)).fetchall()
     return StoredClip(
         seq=row["place"],
         key=row["key"],
@@ -312,5 +315,11 @@ def _clip(db: sqlite3.Connection, row: sqlite3.Row) -> StoredClip:
         recording_id=row["recording_id"],
         kind=row["kind"],
         name=row["name"],
-        stations=tuple(station["station"] for station in stations),
+        stations=tuple(upload["station"] for upload in uploads),
+        declared=min((upload["metadata"] for upload in uploads), key=_gaps_length),
     )
+
+
+def _gaps_length(metadata: str) -> int:
+    _, _, gaps = metadata.partition(",unreadable ")
+    return len(gaps.partition(",")[0])

@@ -17,7 +17,7 @@ from dockd.central.gate import Gate, require_read
 from dockd.central.index import Query, StoredClip
 from dockd.central.parameters import MAX_SEQ, allow, number
 from dockd.central.refusal import RefusedError
-from dockd.tus.headers import REPR_DIGEST, repr_digest
+from dockd.tus.headers import REPR_DIGEST, parse_metadata, repr_digest
 
 _log = logging.getLogger(__name__)
 CLIPS = "/clips"
@@ -125,7 +125,11 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
 
 
 def json_of(clip: StoredClip) -> dict[str, object]:
-    """Tell a clip in JSON. `name` is the base64 of the path on the card, `camera` its serial as in the metadata."""
+    """Tell a clip in JSON. `name` is the base64 of the path on the card, `camera` its serial as in the metadata.
+
+    `tags` and `unreadable` are as its station declared them: what is salvaged has zeros in the ranges named there.
+    """
+    declared = parse_metadata(clip.declared)
     return {
         "seq": clip.seq,
         "clip_id": clip.clip_id,
@@ -137,6 +141,8 @@ def json_of(clip: StoredClip) -> dict[str, object]:
         "recording_id": clip.recording_id,
         "kind": clip.kind,
         "name": clip.name,
+        "tags": declared.get("tags", "").split(),
+        "unreadable": declared.get("unreadable", ""),
         "stored_at": clip.stored_at,
         "content": f"{CLIPS}/{clip.clip_id}/content",
     }

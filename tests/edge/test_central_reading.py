@@ -40,9 +40,23 @@ async def test_a_clip_is_told_with_what_the_station_declared(tmp_path: Path) -> 
         "recording_id": "rec-7",
         "kind": "video",
         "name": sample.metadata["name"],
+        "tags": [],
+        "unreadable": "",
         "stored_at": "2026-03-01T12:00:00.000000Z",
         "content": f"/clips/{sample.clip_id}/content",
     }
+
+
+async def test_a_salvaged_clip_is_told_with_its_gaps_unless_a_station_had_it_whole(tmp_path: Path) -> None:
+    more = {"tags": "salvaged unknown-type", "unreadable": "4096+512 9000+1"}
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        salvaged = Sample(path=b"A.MP4", more=more)
+        await tus.send(salvaged)
+        one = await listed(tus, f"/clips/{salvaged.clip_id}")
+        assert (one["tags"], one["unreadable"]) == (["salvaged", "unknown-type"], "4096+512 9000+1")
+        await tus.send(Sample(path=b"A.MP4", station="south-1"))
+        one = await listed(tus, f"/clips/{salvaged.clip_id}")
+        assert (one["stations"], one["tags"], one["unreadable"]) == (["north-1", "south-1"], [], "")
 
 
 async def test_pages_follow_each_other_and_stay_stable_while_clips_come_in(tmp_path: Path) -> None:
