@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -36,6 +37,7 @@ from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.start import open_ledger
 from dockd.edges.logs import set_up
+from dockd.edges.seal import public_key_of, verifies
 from dockd.edges.spool import DiskSpool
 from dockd.edges.systemd import Systemd, systemd_of
 from dockd.edges.tus_http import TusWire, WireOptions
@@ -185,7 +187,10 @@ async def control_socket(config: Config, run: Running, *, group: str | None) -> 
     """Answer dockctl for as long as the block runs."""
 
     async def verify() -> Document:
-        return report_document(await asyncio.to_thread(verify_state, config.station.state_dir, run.keys.verify))
+        folder = config.station.state_dir
+        key = await asyncio.to_thread(public_key_of, folder)
+        check = partial(verify_state, folder, run.keys.verify, key=key, check=verifies)
+        return report_document(await asyncio.to_thread(check))
 
     desk = Desk(
         view=run.station.view,

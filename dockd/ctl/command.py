@@ -82,7 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     summary = "What is held back and why, and what can be done about it."
     held = commands.add_parser("quarantine", help=summary, description=summary, epilog=EPILOG)
     quarantine.add_arguments(held, common)
-    command("verify", "Check the whole custody chain and every receipt.", looking.verify)
+    check = command("verify", "Check the whole custody chain and every receipt.", looking.verify)
+    check.add_argument(
+        "--receipts",
+        type=Path,
+        metavar="FILE",
+        help="with --state: hold the chain against the store's list too: its answer to GET /receipts, or a JWS a line",
+    )
     return parser
 
 

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from dockd.edges.control.client import ask, pages, wish
 from dockd.edges.control.shape import Document
+from dockd.errors import DockdError
 
 
 class Desk(Protocol):
@@ -26,8 +27,8 @@ class Desk(Protocol):
         """Give the figures of the account, and when it was last compared."""
         ...
 
-    def verify(self) -> Document:
-        """Check the whole custody chain and every receipt."""
+    def verify(self, *, receipts: Path | None) -> Document:
+        """Check the whole custody chain and every receipt; `receipts` is a file of those that the store lists."""
         ...
 
     def case(self, kind: str, number: int) -> Document:
@@ -58,8 +59,10 @@ class Daemon:
         """Ask for the account."""
         return ask(self._socket, "account")
 
-    def verify(self) -> Document:
-        """Ask for a check."""
+    def verify(self, *, receipts: Path | None) -> Document:
+        """Ask for a check. Raises DockdError where a file of receipts is given: the daemon reads nobody's files."""
+        if receipts is not None:
+            raise DockdError(f"{receipts}: is compared with a state folder, expected --state DIR as well")
         return ask(self._socket, "verify")
 
     def case(self, kind: str, number: int) -> Document:

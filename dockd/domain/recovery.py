@@ -77,6 +77,14 @@ def signature_of(facts: Mapping[str, str]) -> bytes:
         return b""
 
 
+def continuation(facts: Mapping[str, str]) -> str:
+    """Say in words which ledger a recovery continues, where its remains are, and why."""
+    head = continued(facts)
+    old = "a ledger of which nothing is known" if head is None else f"ledger {head.instance} up to entry {head.seq}"
+    where = f", kept in {facts['set_aside']}" if "set_aside" in facts else ""
+    return f"{old}{where}: {facts.get('why', '')}"
+
+
 def continued(facts: Mapping[str, str]) -> Head | None:
     """Read which head a recovery continues; None where it knew none, or does not say so properly."""
     instance, seq, digest = (facts.get(name, "") for name in ("old_instance", "old_seq", "old_head"))

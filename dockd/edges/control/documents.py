@@ -63,6 +63,9 @@ def report_document(report: Report) -> Document:
         "clips": report.clips,
         "receipts": report.receipts,
         "anchored": report.anchored,
+        "checkpoint": report.checkpoint,
+        "continues": report.continues or None,
+        "compared": report.foreign,
         "signatures": "signatures checked" if report.signatures else "signatures not checked: no key",
         "problems": [*report.faults, *([f"and {report.more} more"] if report.more else [])],
     }

@@ -23,6 +23,7 @@ from dockd.edges.control.cases import (
 from dockd.edges.control.client import DaemonDownError, UnknownError
 from dockd.edges.control.documents import clip_document, receipt_document, report_document, tally_document
 from dockd.edges.control.shape import Document
+from dockd.edges.control.store_list import receipts_in
 from dockd.edges.ledger import account_reads, reads, views
 from dockd.edges.ledger.audit import opened, verify_state
 from dockd.edges.ledger.reads import Query
@@ -50,6 +51,7 @@ class Folder:
             backlog = _answer(connection, reads.backlog())
             alarms = _answer(connection, views.alarms())
             account = _account(connection)
+            continues = _answer(connection, views.continues())
         return {
             "station": row[0],
             "bays": 0,
@@ -59,6 +61,7 @@ class Folder:
             "backlog": tally_document(backlog),
             "account": account,
             "quarantine": alarms_document(*alarms),
+            "continues": continues,
             "store": {"reason": None, "detail": "not asked: read from the state folder", "overdue": 0},
         }
 
@@ -134,14 +137,22 @@ class Folder:
         with self._connection() as connection:
             yield from map(broken_document, _answer(connection, views.broken()))
 
-    def verify(self) -> Document:
-        """Check everything."""
+    def verify(self, *, receipts: Path | None) -> Document:
+        """Check everything; against the receipts that the store lists, too, where a file of them is given."""
         # The keys bring the cryptography with them, which no other answer needs.
         from dockd.edges.keys import PinnedKeys, remembered  # noqa: PLC0415 - imported when asked for
+        from dockd.edges.seal import public_key_of, verifies  # noqa: PLC0415 - the same
 
         texts = self._key_texts or remembered(self._state_dir)
         keys = PinnedKeys.read(texts, setting="--store-key") if texts else None
-        return report_document(verify_state(self._state_dir, keys.verify if keys else None))
+        report = verify_state(
+            self._state_dir,
+            keys.verify if keys else None,
+            key=public_key_of(self._state_dir),
+            check=verifies,
+            store_says=None if receipts is None else receipts_in(receipts),
+        )
+        return report_document(report)
 
     def _clips(self, *, state: str | None, serial: str | None) -> Iterator[Document]:
         if state is not None and state not in set(ClipState):

@@ -102,7 +102,8 @@ def _remove(path: Path) -> None:
 def _routes(desk: Desk) -> list[web.RouteDef]:
     async def status(_: web.Request) -> web.Response:
         alarms = alarms_document(*await desk.ledger.query(views.alarms()))
-        return web.json_response(status_document(await desk.view()) | {"quarantine": alarms})
+        continues = await desk.ledger.query(views.continues())
+        return web.json_response(status_document(await desk.view()) | {"quarantine": alarms, "continues": continues})
 
     async def bays(_: web.Request) -> web.Response:
         view = await desk.view()

@@ -8,18 +8,26 @@ import sqlite3
 from collections.abc import Iterable
 
 from dockd.domain.canonical import sha256_hex
-from dockd.domain.receipt import NO_LEAF, Receipt
+from dockd.domain.receipt import NO_LEAF, Receipt, ReceiptError, parse_receipt
 from dockd.edges.ledger.findings import Findings
+from dockd.edges.ledger.rows_check import Verifier
 
 
-def check_anchors(connection: sqlite3.Connection, findings: Findings, receipts: Iterable[Receipt]) -> None:
-    """Hold every receipt that the store lists for this station against the chain.
+def check_anchors(
+    connection: sqlite3.Connection, findings: Findings, compacts: Iterable[str], *, keys_verify: Verifier | None
+) -> None:
+    """Hold every receipt (compact JWS) that the store lists for this station against the chain.
 
     One whose custody entry is not in it is a fault, unless it is kept as known from before a recovery that the chain
     declares. One that names no entry says nothing of the chain, only of its clip.
     """
-    for receipt in receipts:
+    for compact in compacts:
         findings.foreign += 1
+        try:
+            receipt = parse_receipt(compact) if keys_verify is None else keys_verify(compact)
+        except ReceiptError as error:
+            findings.fault(f"receipt {findings.foreign} of the store's list: {error}")
+            continue
         claims = receipt.claims
         if claims.aud != findings.station:
             findings.fault(f"the store's receipt for clip {claims.clip_id} is for station {claims.aud}")

@@ -11,7 +11,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dockd.domain.model import StationId
-from dockd.domain.receipt import Receipt
 from dockd.edges.ledger.anchors import check_anchors
 from dockd.edges.ledger.chain_check import check_chain
 from dockd.edges.ledger.checkpoint import Check, Kept, kept
@@ -29,13 +28,13 @@ def verify_state(
     *,
     key: str = "",
     check: Check | None = None,
-    store_says: Iterable[Receipt] | None = None,
+    store_says: Iterable[str] | None = None,
 ) -> Report:
     """Check a state folder; without `keys_verify` receipts are checked in everything but their signature.
 
     `check` verifies the station's own statements, under the keys that the chain names; `key` is the public key of the
-    folder's key file, empty where it cannot be had. `store_says` are the receipts that the store lists for this
-    station, their signatures checked: each must name an entry of this chain.
+    folder's key file, empty where it cannot be had. `store_says` are the receipts (compact JWS) that the store lists
+    for this station: each must name an entry of this chain, or be known from before a recovery that it declares.
 
     Raises:
         StartRefusedError: there is no ledger that this version can read.
@@ -57,7 +56,7 @@ def verify_state(
             check_clips(connection, findings, keys_verify=keys_verify)
             check_tallies(connection, findings)
             if store_says is not None:
-                check_anchors(connection, findings, store_says)
+                check_anchors(connection, findings, store_says, keys_verify=keys_verify)
         except sqlite3.DatabaseError as error:
             findings.fault(f"database: {error}")
     return findings.report(signatures=keys_verify is not None)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from dockd.domain.checkpoint import Head, contradiction
 from dockd.domain.custody import BrokenChainError, Link, verify
 from dockd.domain.model import ClipKey, DockingId
-from dockd.domain.recovery import CAUSE as RECOVERED, continued, recovery_signing_input, signature_of
+from dockd.domain.recovery import CAUSE as RECOVERED, continuation, continued, recovery_signing_input, signature_of
 from dockd.edges.ledger.checkpoint import Check, Kept, is_signed
 from dockd.edges.ledger.entries import MADE, NEW_KEY
 from dockd.edges.ledger.findings import Body, Findings, body_of
@@ -133,11 +133,7 @@ def _check_recovery(link: Link, body: Body, chain: Chain, findings: Findings, *,
     facts = body.facts
     head = continued(facts)
     chain.continues = head.instance if head is not None else None
-    where = f", which is kept in {facts['set_aside']}" if "set_aside" in facts else ""
-    old = (
-        "a lost ledger of which nothing is known" if head is None else f"ledger {head.instance} up to entry {head.seq}"
-    )
-    findings.continues = f"{old}{where}: {facts.get('why', '')}"
+    findings.continues = continuation(facts)
     if (facts.get("station"), facts.get("instance")) != (findings.station, findings.instance):
         findings.fault(f"custody entry {link.seq}: is a recovery of another ledger")
     signed = recovery_signing_input(facts)

@@ -13,6 +13,8 @@ from dockd.domain.model import Clip
 
 MADE = "ledger-made"
 """The cause of a chain's first entry; its facts are station, instance and key."""
+RECOVERY_SEQ = 2
+"""Where the entry stands that continues a lost ledger: behind the first, in the same transaction."""
 NEW_KEY = "station-key"
 """The cause of an entry that names another key of the station than the one before; its fact is key."""
 

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dockd.domain.custody import Link
 from dockd.domain.model import Camera, CameraSerial, Clip, ClipId, ClipKey, ClipState, DockingId
 from dockd.domain.quarantine import Broken, Held
+from dockd.domain.recovery import CAUSE as RECOVERED, continuation
+from dockd.edges.ledger.entries import RECOVERY_SEQ, facts_in
 from dockd.edges.ledger.reads import Query, clips_of, links_of
 from dockd.edges.ledger.rows import Docking, Row, StoredReceipt, clip_of, docking_of, text_in
 
@@ -80,6 +82,11 @@ def bays() -> Query[tuple[Docking, ...]]:
 def docking(key: DockingId) -> Query[Docking | None]:
     """One docking."""
     return Query(sql="SELECT * FROM dockings WHERE key = ?", parameters=(key,), decode=_first_docking)
+
+
+def continues() -> Query[str | None]:
+    """Which lost ledger this one continues, in words; None where it is the first."""
+    return Query(sql="SELECT body FROM custody WHERE seq = ?", parameters=(RECOVERY_SEQ,), decode=_continues)
 
 
 def custody_of(key: ClipKey) -> Query[tuple[Link, ...]]:
@@ -190,6 +197,14 @@ def _broken(rows: Sequence[Row]) -> tuple[Broken, ...]:
 def _pair(rows: Sequence[Row]) -> tuple[int, int]:
     ((clips_, cameras),) = rows
     return clips_, cameras
+
+
+def _continues(rows: Sequence[Row]) -> str | None:
+    for (body,) in rows:
+        cause, facts = facts_in(body)
+        if cause == RECOVERED:
+            return continuation(facts)
+    return None
 
 
 def _receipts(rows: Sequence[Row]) -> tuple[StoredReceipt, ...]:
