@@ -49,6 +49,7 @@ class Harness:
 
 HARNESSES = {
     "seeds": Harness(target="tests.sim.many:numbers", batch=10, limit_s=300.0),
+    "stores": Harness(target="tests.sim.many:scripts", batch=20, limit_s=300.0),
     "receipts": Harness(target="tests.fuzz.mutations:numbers", batch=10_000, limit_s=300.0),
 }
 

@@ -14,10 +14,10 @@ from dockd.app.upload import FINISHED, Bringing, Ending, Outcome
 from dockd.app.waiting import Bell, Waiting
 from dockd.domain.clip import Change
 from dockd.domain.model import Clip, ClipKey
-from dockd.domain.schedule import backoff_s, poll_s, receipt_deadline_s
+from dockd.domain.schedule import backoff_s, patience_s, poll_s, receipt_deadline_s
 from dockd.errors import Reason, StaleMoveError, TransientError
 
-SHARED_MOST_S = 60.0
+SHARED_MOST_S = 30.0
 """A store that comes back is noticed within this, however long it was away; a clip's own trouble may wait longer."""
 
 
@@ -161,6 +161,9 @@ class Uplink:
             case Ending.FINISHED:
                 self._recovered()
                 self._forget(clip.key)
+                # The fewer are left, the less long each may be left alone.
+                self._waiting.hasten(until_s=self._clock.monotonic_s() + self._patience_s())
+                self.bell.ring()
             case Ending.VERIFYING:
                 self._recovered()
                 await self._verifying(clip)
@@ -175,7 +178,7 @@ class Uplink:
         # Questions and failures are counted apart: each says nothing of how long to wait after the other.
         self._tries.pop(key, None)
         self._polls[key] += 1
-        wait_s = poll_s(self._polls[key], jitter=self._chance.jitter())
+        wait_s = poll_s(self._polls[key], jitter=self._chance.jitter(), most_s=self._patience_s())
         left_s = since_s + receipt_deadline_s(clip.length_bytes, base_s=self._policy.receipt_s) - now_s
         # The deadline itself is a time to ask: polls have grown far apart by then.
         self._waiting.put_off(key, until_s=now_s + (min(wait_s, left_s) if left_s > 0 else wait_s))
@@ -196,12 +199,17 @@ class Uplink:
         self._overdue.discard(clip.key)
         self._reason, self._detail = outcome.reason, outcome.detail
         jitter = self._chance.jitter()
-        own_s = backoff_s(self._tries[clip.key], jitter=jitter, retry_after_s=outcome.retry_after_s)
-        self._waiting.put_off(clip.key, until_s=now_s + own_s)
+        own_s = backoff_s(self._tries[clip.key], jitter=jitter, most_s=self._patience_s())
+        firm_s = backoff_s(1, jitter=0.0, retry_after_s=outcome.retry_after_s)
+        self._waiting.put_off(clip.key, until_s=now_s + max(own_s, firm_s), firm=firm_s > own_s)
         # One clip's trouble must not stop the others; trouble that all clips have slows all of them down.
         if self._failures > self._policy.uploads_at_once:
             shared = self._failures - self._policy.uploads_at_once
             await self._clock.sleep(min(SHARED_MOST_S, backoff_s(shared, jitter=jitter)))
+
+    def _patience_s(self) -> float:
+        waiting = self._waiting.now(self._clock.monotonic_s()) | self._active.keys()
+        return patience_s(len(waiting))
 
     def _recovered(self) -> None:
         self._failures, self._reason, self._detail = 0, None, ""

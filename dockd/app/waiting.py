@@ -42,18 +42,28 @@ class Waiting(Generic[K]):
     def __init__(self) -> None:
         """Begin with nothing put off."""
         self._until_s: dict[K, float] = {}
+        self._firm: set[K] = set()
 
-    def put_off(self, key: K, *, until_s: float) -> None:
-        """Leave `key` alone until then; a later word replaces an earlier one."""
+    def put_off(self, key: K, *, until_s: float, firm: bool = False) -> None:
+        """Leave `key` alone until then, a `firm` time whatever happens; a later word replaces an earlier one."""
         self._until_s[key] = until_s
+        (self._firm.add if firm else self._firm.discard)(key)
+
+    def hasten(self, *, until_s: float) -> None:
+        """Leave nothing alone for longer than until then, but for what has a firm time."""
+        self._until_s = {
+            key: known_s if key in self._firm else min(known_s, until_s) for key, known_s in self._until_s.items()
+        }
 
     def forget(self, key: K) -> None:
         """Let `key` wait no longer."""
         self._until_s.pop(key, None)
+        self._firm.discard(key)
 
     def now(self, now_s: float) -> frozenset[K]:
         """Give what still waits, and forget what does not."""
         self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now_s}
+        self._firm &= self._until_s.keys()
         return frozenset(self._until_s)
 
     def next_in_s(self, now_s: float) -> float | None:

@@ -15,6 +15,8 @@ BACKOFF_MOST_S = 300.0
 RETRY_AFTER_MOST_S = 3600.0
 POLL_FIRST_S = 0.1
 POLL_MOST_S = 600.0
+PER_CLIP_S = 30.0
+"""What one clip may cost beside its bytes (I17): so long, for each clip that waits, one may be left alone."""
 VERIFY_BYTES_S = 4_000_000
 """Slowest re-read and hash we allow a store before we call its receipt late; a busy disk array does ten times that."""
 
@@ -87,20 +89,30 @@ def _confirm(head: Head, clip: Clip, *, erase: bool) -> Job:
     return Job(kind=JobKind.ERASE if again else JobKind.CONFIRM, docking=head.docking, clip=clip)
 
 
-def backoff_s(attempt: int, *, jitter: float, retry_after_s: float | None = None) -> float:
+def patience_s(clips: int) -> float:
+    """Say how long one of `clips` clips that wait may be left alone, such that all are done in time once faults end.
+
+    The fewer wait, the sooner each is tried again: a station asks the store some twice a minute, however many wait.
+    """
+    return PER_CLIP_S * max(1, clips)
+
+
+def backoff_s(
+    attempt: int, *, jitter: float, retry_after_s: float | None = None, most_s: float = BACKOFF_MOST_S
+) -> float:
     """Say how long to wait after `attempt` failures in a row (1 for the first), `jitter` in [0, 1).
 
-    Doubles from half a second to five minutes, the upper half of each step at random, so that a fleet does not
-    come back in step. What the peer asked for is a least wait, up to an hour.
+    Doubles from half a second to five minutes, or `most_s` where that is less, the upper half of each step at random,
+    so that a fleet does not come back in step. What the peer asked for is a least wait, up to an hour.
     """
-    step_s = min(BACKOFF_MOST_S, BACKOFF_FIRST_S * 2.0 ** min(attempt - 1, 16))
+    step_s = min(BACKOFF_MOST_S, most_s, BACKOFF_FIRST_S * 2.0 ** min(attempt - 1, 16))
     wait_s = step_s * (0.5 + jitter / 2)
     return max(wait_s, min(retry_after_s or 0.0, RETRY_AFTER_MOST_S))
 
 
-def poll_s(attempt: int, *, jitter: float) -> float:
+def poll_s(attempt: int, *, jitter: float, most_s: float = POLL_MOST_S) -> float:
     """Say how long to wait before asking for a receipt again, after `attempt` fruitless answers."""
-    return min(POLL_MOST_S, POLL_FIRST_S * 2.0 ** min(attempt - 1, 16)) * (0.5 + jitter / 2)
+    return min(POLL_MOST_S, most_s, POLL_FIRST_S * 2.0 ** min(attempt - 1, 16)) * (0.5 + jitter / 2)
 
 
 def receipt_deadline_s(length_bytes: int, *, base_s: float) -> float:

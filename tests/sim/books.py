@@ -6,13 +6,14 @@ what it was given happens in order, awaited or not, and is answered after the co
 
 import asyncio
 from collections.abc import Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from dockd.domain.model import StationId
 from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter, Outcome
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.reads import Query
-from dockd.edges.ledger.schema import migrations
+from dockd.edges.ledger.schema import migrate, migrations
 from dockd.edges.ledger.start import connect, prepare
 from dockd.errors import Reason, TransientError
 from tests.sim.fate import Fate, Fault
@@ -29,6 +30,7 @@ class Books:
     def __init__(self, fate: Fate, *, station: StationId, clock: SimClock, committed: Callable[[], None]) -> None:
         self.fate = fate
         self.connection = connect(":memory:")
+        self.connection.deserialize(_empty())
         self._station = station
         self._clock = clock
         self._scripts = migrations()
@@ -52,6 +54,16 @@ class Books:
         """Say whether the world outside knows everything."""
         ((told, end),) = self.connection.execute("SELECT (SELECT seq FROM told), (SELECT max(seq) FROM custody)")
         return bool(told == end)
+
+
+@cache
+def _empty() -> bytes:
+    """Make a ledger's tables once: every run begins with a copy of them."""
+    connection = connect(":memory:")
+    migrate(connection, database=None, scripts=migrations())
+    image = connection.serialize()
+    connection.close()
+    return image
 
 
 class SimRunner:

@@ -11,6 +11,8 @@ from enum import StrEnum
 from hashlib import sha256
 from random import Random
 
+from dockd.tus.message import Request, Response
+
 
 class Fault(StrEnum):
     """What can go wrong, by the names of the catalogue."""
@@ -200,6 +202,12 @@ class Fate:
             return False
         self._until_s[fault, of] = now_s + self.random.choice(LASTS_S)
         return True
+
+    def begins(self, request: Request) -> None:
+        """Hear of a request to the store."""
+
+    def ended(self, answer: Response | None) -> None:
+        """Hear how it ended; None is without an answer."""
 
     def struck(self, fault: Fault, where: str = "") -> None:
         """Write down that a fault happened."""

@@ -10,6 +10,7 @@ from dataclasses import replace
 from multiprocessing import get_context
 from typing import TypeVar
 
+from tests.sim.script import run as run_script
 from tests.sim.shift import Outcome, run
 
 T = TypeVar("T")
@@ -38,6 +39,20 @@ def seed(number: int) -> Outcome:
     """Run one shift; its trace comes along only if it failed."""
     outcome = run(number)
     return outcome if outcome.error else replace(outcome, lines=())
+
+
+def script(number: int) -> Outcome:
+    """Run one script of a store, in the same way."""
+    outcome = run_script(number)
+    return outcome if outcome.error else replace(outcome, lines=())
+
+
+def scripts(numbers: range) -> Iterator[tuple[int, str]]:
+    """Run every script; give those that failed."""
+    for number in numbers:
+        outcome = run_script(number)
+        if outcome.error:
+            yield number, str(outcome)
 
 
 def numbers(seeds: range) -> Iterator[tuple[int, str]]:

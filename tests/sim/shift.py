@@ -72,14 +72,15 @@ async def _run(fate: Fate, setup: Setup) -> tuple[str, Counter[str]]:
         await _calm(world)
         _judge(world)
     except Exception as caught:  # noqa: BLE001 - whatever it is, it is this seed's outcome
-        error = _words(caught)
+        error = words(caught)
         await world.abandon()
     states = Counter(row.state for row in world.auditor.rows())
     world.books.connection.close()
     return error, states
 
 
-def _words(error: BaseException) -> str:
+def words(error: BaseException) -> str:
+    """Say an error, the innermost of a group."""
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return f"{type(error).__name__}: {error}"

@@ -30,6 +30,15 @@ class SimWire:
 
     async def exchange(self, request: Request, *, source: Path | None, progress: Callable[[int], None]) -> Response:
         """Perform one request, or fail to."""
+        self._fate.begins(request)
+        answer: Response | None = None
+        try:
+            answer = await self._exchange(request, source, progress)
+        finally:
+            self._fate.ended(answer)
+        return answer
+
+    async def _exchange(self, request: Request, source: Path | None, progress: Callable[[int], None]) -> Response:
         fate, what = self._fate, f"{request.method} {request.url}"
         await self._power.step(what, least_s=0.005, most_s=0.1)
         if fate.lasts(Fault.BLACK_HOLE, what):

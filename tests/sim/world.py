@@ -86,9 +86,7 @@ class Run:
             clock=world.clock,
             chance=world.fate,
             broker=world.broker,
-            accounting=Accounting(
-                store=SimAccounts(world.accounts, world.fate, self.power), book=self.ledger.accounts
-            ),
+            accounting=Accounting(store=SimAccounts(world.accounts, world.fate, self.power), book=self.ledger.accounts),
         )
         self.station = Station(bays=world.buses, ports=ports, policy=world.setup.policy)
         self.task = asyncio.create_task(self.station.run(), name="station")
@@ -126,14 +124,14 @@ class World:
         """Every camera there is."""
         return list(self.rack.cameras.values())
 
-    def add_camera(self, *, twin_of: SimCamera | None = None) -> SimCamera:
-        """Make a camera with files on it."""
+    def add_camera(self, *, twin_of: SimCamera | None = None, files: int | None = None) -> SimCamera:
+        """Make a camera with files on it, some or so many."""
         number = len(self.rack.cameras) + 1
         identity = Camera(serial=CameraSerial(f"CAM{number}"), volume=VolumeId(f"{number:04X}-0001"), model="sim")
         camera = SimCamera(
             name=f"cam{number}", identity=twin_of.identity if twin_of is not None else identity, files={}
         )
-        for path in self.fate.random.sample(NAMES, self.fate.random.randrange(1, 6)):
+        for path in self.fate.random.sample(NAMES, files or self.fate.random.randrange(1, 6)):
             self.add_file(camera, path)
         self.rack.cameras[camera.name] = camera
         return camera

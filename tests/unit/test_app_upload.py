@@ -1,6 +1,7 @@
 """One clip on its way to the store: what every ending writes down."""
 
 import asyncio
+import re
 from dataclasses import replace
 
 import pytest
@@ -229,7 +230,8 @@ def test_a_store_that_will_never_take_a_clip_holds_it_and_says_why() -> None:
         await _docked(world)
         await world.rest()
         clip = await world.running.ledger.clip(ClipKey(1))
-        assert (clip.state, clip.reason, clip.detail) == ("held", Reason.REFUSED, "POST answered 400: no")
+        assert (clip.state, clip.reason) == ("held", Reason.REFUSED)
+        assert re.fullmatch("POST answered 4(00|13|15): no", clip.detail)
         assert world.rack.cameras["cam"].files
 
     play(scene)

@@ -16,6 +16,7 @@ from dockd.domain.schedule import (
     backoff_s,
     minutes_to_ready,
     next_job,
+    patience_s,
     poll_s,
     receipt_deadline_s,
 )
@@ -145,6 +146,18 @@ def test_a_back_off_doubles_to_five_minutes_its_upper_half_by_chance(
     assert backoff_s(attempt, jitter=0.0) == least_s
     assert backoff_s(attempt, jitter=1.0) == most_s
     assert least_s < backoff_s(attempt, jitter=0.5) < most_s
+
+
+@pytest.mark.promise("I17")
+def test_the_fewer_clips_wait_the_sooner_each_is_tried_again() -> None:
+    assert [patience_s(clips) for clips in (0, 1, 2, 10)] == [30.0, 30.0, 60.0, 300.0]
+    assert backoff_s(11, jitter=1.0, most_s=patience_s(1)) == 30.0
+    assert backoff_s(11, jitter=1.0, most_s=patience_s(3)) == 90.0
+    assert backoff_s(11, jitter=1.0, most_s=patience_s(1000)) == 300.0
+    assert backoff_s(3, jitter=1.0, most_s=patience_s(1)) == 2.0
+    assert backoff_s(11, jitter=1.0, retry_after_s=120.0, most_s=30.0) == 120.0
+    assert poll_s(99, jitter=1.0, most_s=patience_s(2)) == 60.0
+    assert poll_s(99, jitter=1.0, most_s=patience_s(1000)) == 600.0
 
 
 def test_what_the_peer_asks_for_is_a_least_wait_up_to_an_hour() -> None:
