@@ -83,7 +83,7 @@ async def _watch(run_: Running, settings: Settings, stop: asyncio.Event, report:
         if nothing_to_copy and uplink.failing_s > settings.patience_s:
             return EX_TEMPFAIL
         if run_.station.stuck:
-            return EX_UNPROVEN
+            return EX_TEMPFAIL  # the disk is full: with room it goes on
         try:
             async with asyncio.timeout(LOOK_S):
                 await stop.wait()

@@ -13,6 +13,6 @@ from dockd.edges.tus_http import WireOptions
 SILENT_S = 2.0
 
 if __name__ == "__main__":
-    options = partial(WireOptions, connect_timeout_s=SILENT_S, stall_timeout_s=SILENT_S)
-    dockd.ingest.arguments.WireOptions = options  # type: ignore[assignment, misc]  # it makes the same values
+    hasty = partial(WireOptions, connect_timeout_s=SILENT_S, stall_timeout_s=SILENT_S)
+    vars(dockd.ingest.arguments)["WireOptions"] = hasty
     sys.exit(cli.main())
