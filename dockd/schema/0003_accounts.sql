@@ -93,9 +93,9 @@ CREATE UNIQUE INDEX differences_what ON differences (kind, clip_id, iif(clip_id 
 CREATE INDEX differences_round ON differences (round);
 
 -- A declared recovery begins a new chain: the store's list is read from its beginning, and what is older is taken over.
--- A quote in a fact is escaped, so that these words stand in the body as its cause and nowhere else.
+-- A fact is a text, in which a quote is escaped: these words, with a null, stand in a body as its cause and nowhere else.
 CREATE TRIGGER custody_recovered AFTER INSERT ON custody
-WHEN NEW.clip IS NULL AND instr(NEW.body, CAST('"cause":"ledger-recovered"' AS BLOB)) > 0 BEGIN
+WHEN NEW.clip IS NULL AND instr(NEW.body, CAST('"cause":"ledger-recovered","clip":null' AS BLOB)) > 0 BEGIN
     UPDATE accounting SET cursor = 0, listed_files = 0, listed_bytes = 0, rebuilding = 1;
     DELETE FROM differences;
 END;

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from dockd.domain.accounting import Listed
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Assurance, BayId, CameraSerial, ClipKey, ClipState, DockingId
-from dockd.edges.ledger import reads, views
+from dockd.edges.ledger import account_reads, reads, views
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.schema import migrations
@@ -52,6 +53,16 @@ QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
     "receipts_of": (views.receipts(clip_id=clip_id("a"), limit=1), {"clips_clip_id"}),
     "custody_of": (views.custody_of(KEY), {"custody_clip"}),
     "bays": (views.bays(), {"dockings_open"}),
+    "account_undeclared": (account_reads.undeclared(), {"accounts_undeclared"}),
+    "account_known": (
+        account_reads.known([Listed(seq=1, clip_id=clip_id("a"), receipt="r")]),
+        {"clips_clip_id", "custody_clip"},
+    ),
+    "account_holding": (account_reads.holding(after=KEY, limit=10), set()),
+    "account_last_key": (account_reads.last_key(), {"custody_clip"}),
+    "account_names": (account_reads.names([KEY]), {"custody_clip"}),
+    "account_chain": (account_reads.chain(), set()),
+    "account_differences": (account_reads.differences(after=1, limit=10), set()),
 }
 
 
@@ -96,6 +107,8 @@ def test_an_answer_does_not_take_longer_because_the_ledger_is_old(core: LedgerCo
         return count
 
     asked = [QUESTIONS[name][0] for name in ("heads", "next_upload_signed", "next_reclaim", "tally", "backlog")]
+    # Once a day the tallies are added up: a few rows for each docking, however many clips it had.
+    asked += [account_reads.account(), QUESTIONS["account_known"][0], QUESTIONS["account_holding"][0]]
     before = [steps(query) for query in asked]
     connection.execute(
         "INSERT INTO clips (found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"

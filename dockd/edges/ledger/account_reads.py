@@ -59,7 +59,7 @@ def chain() -> Query[Chain]:
     """Which database this is, and the end of its custody chain."""
     return Query(
         sql="SELECT instance, (SELECT max(seq) FROM custody),"
-        " (SELECT hash FROM custody ORDER BY seq DESC LIMIT 1) FROM meta",
+        " (SELECT hash FROM custody WHERE seq = (SELECT max(seq) FROM custody)) FROM meta",
         parameters=(),
         decode=_chain,
     )
