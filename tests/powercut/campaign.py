@@ -12,7 +12,7 @@ import shutil
 import sys
 import tempfile
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, fields
 from itertools import groupby, islice
@@ -31,6 +31,10 @@ RESTARTED = 200
 NEAR = 3
 """Every other cut falls so near to something that was synced, renamed, unlinked or told."""
 KEPT = Path(tempfile.gettempdir()) / "dockd-powercut"
+
+
+class UnreadableError(Exception):
+    """What a cut left is no filesystem any more."""
 
 
 @dataclass(slots=True)
@@ -66,14 +70,35 @@ class Result:
             setattr(self, each.name, getattr(self, each.name) + getattr(other, each.name))
 
 
-def cuts(first: int, count: int) -> Result:
-    """Judge the cuts with these numbers, in this process."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ground:
+    """A filesystem to cut the power on: how a workload is recorded on it (folder, seed, plant), and what a cut leaves.
+
+    `per_run` cuts share a workload; after one in `restarted` all is started again on what is left.
+    """
+
+    record: Callable[[Path, int, str], Recorded]
+    cut: Callable[[Medium, random.Random, Path], Wreck]
+    per_run: int
+    restarted: int
+
+
+STRICT = Ground(
+    record=record,
+    cut=lambda medium, chance, _folder: medium.cut(chance),
+    per_run=PER_RUN,
+    restarted=RESTARTED,
+)
+
+
+def cuts(first: int, count: int, plant: str = "", *, ground: Ground = STRICT) -> Result:
+    """Judge the cuts with these numbers, in this process; with a planted fault up to the first that finds it."""
     result = Result()
-    for seed, numbers in groupby(range(first, first + count), lambda number: number // PER_RUN):
+    for seed, which in groupby(range(first, first + count), lambda number: number // ground.per_run):
         with scratch() as folder:
-            recorded = record(folder, seed)
-            result.runs += 1
-            _judge(recorded, list(numbers), folder, result)
+            _judge(ground, seed, list(which), folder, result, plant=plant)
+        if plant and result.faults:
+            break
     return result
 
 
@@ -93,29 +118,26 @@ def scratch() -> Iterator[Path]:
         shutil.rmtree(folder)
 
 
-def planted(first: int, count: int, plant: str) -> Result:
-    """Judge cuts of one workload with a planted fault, until one is found wrong."""
-    result = Result(runs=1)
-    with scratch() as folder:
-        recorded = record(folder, first // PER_RUN, plant=plant)
-        result.cuts = count
-        result.faults.extend(islice(_faults(recorded, range(first, first + count), folder, result), 1))
-    return result
-
-
-def _judge(recorded: Recorded, which: Sequence[int], folder: Path, result: Result) -> None:
-    result.cuts += len(which)
+def _judge(ground: Ground, seed: int, which: Sequence[int], folder: Path, result: Result, *, plant: str) -> None:
+    recorded = ground.record(folder, seed, plant)
+    result.runs += 1
+    faults = _faults(ground, recorded, which, folder, result)
+    if plant:
+        result.faults.extend(islice(faults, 1))
+        return
     if recorded.trouble:
         # A harness whose workload does not come to its end proves nothing.
         result.faults.append((which[0], f"the workload did not come to its end: {recorded.trouble}"))
-    faults = list(_faults(recorded, which, folder, result))
-    if faults:
+    found = list(faults)
+    if found:
         KEPT.mkdir(exist_ok=True)
         kept = shutil.copy(recorded.log, KEPT)
-        result.faults.extend((number, f"{words} (log: {kept})") for number, words in faults)
+        result.faults.extend((number, f"{words} (log: {kept})") for number, words in found)
 
 
-def _faults(recorded: Recorded, which: Sequence[int], folder: Path, result: Result) -> Iterator[tuple[int, str]]:
+def _faults(
+    ground: Ground, recorded: Recorded, which: Sequence[int], folder: Path, result: Result
+) -> Iterator[tuple[int, str]]:
     records = list(read(recorded.log))
     _count(records, result)
     medium, judge, at = Medium(), Judge(folder), 0
@@ -123,9 +145,14 @@ def _faults(recorded: Recorded, which: Sequence[int], folder: Path, result: Resu
         while at < place:
             medium.take(records[at])
             at += 1
-        wreck = medium.cut(random.Random(number))
+        result.cuts += 1
+        try:
+            wreck = ground.cut(medium, random.Random(number), folder)
+        except UnreadableError as error:
+            yield number, f"cut at {place} of {len(records)}: {error}"
+            continue
         words = list(judge.faults(wreck))
-        if number % RESTARTED == 0 and not words:
+        if number % ground.restarted == 0 and not words:
             result.restarts += 1
             words = list(_restarted(wreck, judge, folder / "again"))
         if words:
@@ -201,5 +228,4 @@ def _wreck_of(root: Path, claims: Sequence[bytes]) -> Wreck:
 
 
 if __name__ == "__main__":
-    numbers_, plants = (int(sys.argv[1]), int(sys.argv[2])), sys.argv[3:]
-    sys.stdout.write((planted(*numbers_, plants[0]) if plants else cuts(*numbers_)).text())
+    sys.stdout.write(cuts(int(sys.argv[1]), int(sys.argv[2]), *sys.argv[3:]).text())

@@ -116,8 +116,8 @@ class Medium:
             case Claimed(text=text):
                 self.claims.append(text)
 
-    def cut(self, chance: random.Random) -> Wreck:
-        """Give what is left if the power goes now."""
+    def cut(self, chance: random.Random, *, torn: float = TORN) -> Wreck:
+        """Give what is left if the power goes now; `torn` of the pages that are not whole are torn at a sector."""
         surviving = chance.choice(SURVIVING)
         folders = {ino: dict(names) for ino, names in self._folders.items()} if self._entries else self._folders
         for entry in self._entries:
@@ -130,7 +130,7 @@ class Medium:
                 found.append(path)
                 continue
             file = self._files[ino]
-            data = image(file, chance, surviving) if file.pending else file.settled()
+            data = image(file, chance, surviving=surviving, torn=torn) if file.pending else file.settled()
             files[path] = Leaf(data, file.mtime_ns)
         return Wreck(files=files, folders=found, claims=tuple(self.claims))
 
@@ -148,7 +148,7 @@ class Medium:
         self._entries = left
 
 
-def image(file: File, chance: random.Random, surviving: float) -> bytes:
+def image(file: File, chance: random.Random, *, surviving: float, torn: float) -> bytes:
     """Give a file whose changes since its last sync survived in part."""
     if surviving in {0.0, 1.0}:
         data = bytearray(file.durable)
@@ -178,11 +178,11 @@ def image(file: File, chance: random.Random, surviving: float) -> bytes:
         there = data[start : start + PAGE_BYTES]
         for change in changes[:kept]:
             _change_page(there, start, change)
-        if kept < len(changes) and chance.random() < TORN:
-            torn = bytearray(there)
-            _change_page(torn, start, changes[kept])
+        if kept < len(changes) and chance.random() < torn:
+            after = bytearray(there)
+            _change_page(after, start, changes[kept])
             sectors = chance.randrange(PAGE_BYTES // SECTOR_BYTES + 1) * SECTOR_BYTES
-            there = torn[:sectors] + there[sectors:]
+            there = after[:sectors] + there[sectors:]
         data[start : start + PAGE_BYTES] = there
     del data[sizes[_kept(chance, len(file.pending), surviving)] :]
     return bytes(data)

@@ -46,7 +46,7 @@ def require_fuse() -> None:
         raise MissingError("not root: expected a user who may mount")
 
 
-def record(folder: Path, seed: int, *, plant: str = "") -> Recorded:
+def record(folder: Path, seed: int, plant: str) -> Recorded:
     """Run one workload on the strict filesystem; the folder takes its log and is otherwise left as it was."""
     chance = random.Random(seed)
     log = folder / f"{seed}{plant}.log"
@@ -56,8 +56,13 @@ def record(folder: Path, seed: int, *, plant: str = "") -> Recorded:
     return Recorded(log=log, trouble=trouble)
 
 
-def course(root: Path, claims: Path, chance: random.Random, *, plant: str = "") -> str:
-    """Fill cameras below `root` and let stations work, some of them killed; say what went wrong, or nothing."""
+def course(
+    root: Path, claims: Path, chance: random.Random, *, plant: str = "", killed: tuple[int, int] = (300, 2500)
+) -> str:
+    """Fill cameras below `root` and let stations work, two of them killed; say what went wrong, or nothing.
+
+    `killed` are the first and the last operation at which they may be.
+    """
     lay(root, claims, chance, chance.randrange(4, 8))
     order = Order(
         root=str(root),
@@ -69,7 +74,7 @@ def course(root: Path, claims: Path, chance: random.Random, *, plant: str = "") 
         within_s=PLANTED_WITHIN_S if plant else WITHIN_S,
     )
     for _ in range(2):
-        ended = live(replace(order, kill_at=chance.randrange(300, 2500), pull_after=chance.randrange(12)))
+        ended = live(replace(order, kill_at=chance.randrange(*killed), pull_after=chance.randrange(12)))
         # A planted fault may keep a life from its end: it has shown by then what it does.
         if ended.returncode not in {0, KILLED} and not plant:
             return ended.stderr.decode(errors="replace")
