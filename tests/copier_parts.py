@@ -90,7 +90,7 @@ class Child:
         files = [
             ListedFile(path=base64.b64decode(path), length_bytes=length, mtime_ns=mtime_ns)
             for sign in signs
-            for path, length, mtime_ns in sign["files"]
+            for path, length, mtime_ns in sign.get("files", ())
         ]
         return answer, files
 
@@ -120,13 +120,15 @@ def copy_of(file: ListedFile) -> Message:
 
 
 @contextmanager
-def a_child(dock: Dock, *, wrap: Sequence[str] = ()) -> Iterator[Child]:
+def a_child(dock: Dock, *, wrap: Sequence[str] = (), device: Path | None = None) -> Iterator[Child]:
     """Run a copier on a dock; it is gone afterwards."""
-    card, spool = os.open(dock.card, FOLDER), os.open(dock.spool, FOLDER)
+    fds = [os.open(dock.card, FOLDER), os.open(dock.spool, FOLDER)]
+    if device is not None:
+        fds.append(os.open(device, os.O_RDONLY))
     # The interpreter itself: a shim would be what strace counts the calls of.
     python = os.path.realpath(sys.executable)
-    command = [*wrap, python, *ISOLATED, str(COPIER), str(card), str(spool)]
-    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(card, spool))
+    command = [*wrap, python, *ISOLATED, str(COPIER), *map(str, fds)]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=fds)
     try:
         with process:
             yield Child(process)
@@ -136,8 +138,8 @@ def a_child(dock: Dock, *, wrap: Sequence[str] = ()) -> Iterator[Child]:
     finally:
         process.kill()
         process.wait()
-        os.close(card)
-        os.close(spool)
+        for fd in fds:
+            os.close(fd)
 
 
 def can_trace() -> bool:

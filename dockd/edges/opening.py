@@ -41,7 +41,7 @@ async def open_device(device: str, *, card: int, stall_s: float) -> int:
     """
     fd = await _of_camera(device, DEVICE, "a block device or an image", stall_s=stall_s)
     try:
-        _see_device(device, os.fstat(fd), os.fstat(card).st_dev)
+        see_device(device, os.fstat(fd), os.fstat(card).st_dev)
     except BaseException:
         os.close(fd)
         raise
@@ -89,7 +89,7 @@ async def _of_camera(source: str, flags: int, expected: str, *, stall_s: float) 
         raise CameraGoneError(f"card {source!r}: {error.strerror}") from error
 
 
-def _see_device(device: str, status: os.stat_result, card: int) -> None:
+def see_device(device: str, status: os.stat_result, card: int) -> None:
     """Refuse what has no blocks, and the blocks of another card. Of an image nobody can say whose it is."""
     if not stat.S_ISBLK(status.st_mode) and not stat.S_ISREG(status.st_mode):
         raise ListingError(Reason.LISTING, f"card {device!r}: expected a block device or an image")
