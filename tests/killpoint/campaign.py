@@ -16,6 +16,8 @@ from tests.killpoint.verdict import Verdict
 
 WORKERS = 3
 """On two processors: a run waits a good part of its time."""
+WORTH_A_WORKER = 6
+"""Strikes that take longer than a worker takes to start."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - folders below it are made by tempfile
 NAMED = (Fault.KILL, Fault.EIO, Fault.ENOSPC, Fault.SHORT)
 MORE = (Fault.POWER, Fault.LOST, Fault.TORN)
@@ -81,9 +83,10 @@ def campaign(
 
 def struck(run: str, wanted: Sequence[Strike], *, mutant: str = "none", workers: int = WORKERS) -> Sequence[Verdict]:
     """Do strikes, shared out to workers."""
+    workers = max(1, min(workers, len(wanted) // WORTH_A_WORKER))
     with quick_folder() as folder:
         started = []
-        for number in range(min(workers, len(wanted))):
+        for number in range(workers):
             share = folder / f"strikes-{number}"
             share.write_text("".join(f"{strike}\n" for strike in wanted[number::workers]), encoding="ascii")
             command = _command(folder / f"worker-{number}", run, mutant, "strikes")

@@ -4,6 +4,7 @@ Owns their names, which are the same from run to run: who calls, what, of which 
 """
 
 import errno
+import os
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -107,8 +108,9 @@ _OBJECTS = re.compile(r"objects/[0-9a-f]{2}(?=/|$)")
 
 def plain(path: bytes, root: Path) -> str:
     """Name a file the same in every run: below the run's root, what is random or a digest replaced by what it is."""
-    text = path.decode("ascii", "backslashreplace")
-    folder = Path(text).is_dir()
-    text = text.removeprefix(str(root)).removeprefix("/")
+    place = Path(os.fsdecode(path))
+    if root.is_relative_to(place):
+        return "../" * (len(root.parts) - len(place.parts)) or "./"
+    text = str(place).removeprefix(f"{root}/").encode("utf-8", "surrogateescape").decode("ascii", "backslashreplace")
     text = _OBJECTS.sub("objects/..", _PART.sub("PART", _HEX.sub("ID", text)))
-    return f"{text}/" if folder else text
+    return f"{text}/" if place.is_dir() else text

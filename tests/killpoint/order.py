@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.killpoint import judge
 from tests.killpoint.calls import RENAMES, SYNCS, UNLINKS, WRITES, Call
-from tests.killpoint.faults import Fault
+from tests.killpoint.faults import Fault, plain
 from tests.killpoint.judge import Scene
 
 BROKEN = frozenset({Fault.EIO, Fault.ENOSPC, Fault.LOST})
@@ -87,6 +87,8 @@ class StationWatch:
 
     def unnamed(self) -> list[str]:
         """Say which copies the ledger claims although their names were never synced (I8)."""
+        if not self._nameless:
+            return []
         return [
             f"I8: {row['path']!r}: {row['state']}, and its copy's name was never synced"
             for row in judge.books(self.scene).rows
@@ -121,7 +123,7 @@ class StationWatch:
             self._fault("I5", part, "given a name, and its bytes are those of no clip")
 
     def _fault(self, promise: str, path: bytes, words: str) -> None:
-        self.faults.append(f"{promise}: {os.fsdecode(path).removeprefix(f'{self.scene.root}/')}: {words}")
+        self.faults.append(f"{promise}: {plain(path, self.scene.root)}: {words}")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -172,6 +174,8 @@ class StoreWatch:
 
     def unnamed(self) -> list[str]:
         """Say for which objects the store signed although their names were never synced (I2, I8)."""
+        if not self._nameless:
+            return []
         signed = {receipt["object"] for receipt in judge.shelf(self.scene).receipts.values()}
         return [
             f"I2: signed for object {os.path.basename(name)!r}, whose name was never synced"  # noqa: PTH119 - bytes
@@ -187,7 +191,7 @@ class StoreWatch:
         return path.startswith(os.fsencode(self.scene.store / "objects") + b"/")
 
     def _fault(self, promise: str, path: bytes, words: str) -> None:
-        self.faults.append(f"{promise}: {os.fsdecode(path).removeprefix(f'{self.scene.root}/')}: {words}")
+        self.faults.append(f"{promise}: {plain(path, self.scene.root)}: {words}")
 
 
 def size_of(path: bytes) -> int:

@@ -112,12 +112,13 @@ class StationRun:
             ended = self._start(scene, watch, strike).ended()
         except TimeoutError as error:
             return Verdict(strike=str(strike), struck=True, code=0, said="", wrong=(f"then: hangs: {error}",))
-        then = [*watch.faults, *watch.unnamed(), *judge.after_a_fault(scene)]
-        then += words_wrong(ended, strike, codes=CODES)
-        if not ended.code:
-            then += judge.without_receipt(scene)
-        later = self._later(scene) if ended.code or any(judge.in_the_end(scene)) else []
-        later += [*judge.in_the_end(scene), *(f"dockctl verify: {fault}" for fault in verified(scene))]
+        then = [*watch.faults, *watch.unnamed(), *words_wrong(ended, strike, codes=CODES)]
+        later = [] if ended.code else list(judge.in_the_end(scene))
+        if ended.code or later:  # not at the end of its work: what was wrong at once is told apart
+            then += judge.after_a_fault(scene)
+            then += [] if ended.code else judge.without_receipt(scene)
+            later = [*self._later(scene), *judge.in_the_end(scene)]
+        later += (f"dockctl verify: {fault}" for fault in verified(scene))
         return Verdict(
             strike=str(strike),
             struck=ended.struck,
