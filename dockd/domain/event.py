@@ -54,7 +54,24 @@ EVENTS: Mapping[str, Telling] = MappingProxyType(
         "spool-lost": Telling(type=EventType.LOST),
         "store-lost": Telling(type=EventType.LOST),
         "ledger-recovered": Telling(type=EventType.RECOVERED, facts=("basis", "old_seq", "old_head")),
-        "difference": Telling(type=EventType.DIFFERENCE),
+        "difference": Telling(
+            type=EventType.DIFFERENCE,
+            facts=(
+                "occasion",
+                "seen",
+                "receipted",
+                "pending",
+                "quarantined",
+                "store",
+                "as_of",
+                "not-at-store",
+                "unknown-here",
+                "other-receipt",
+                "leaf-unknown",
+                "miscounted",
+                "clips",
+            ),
+        ),
     }
 )
 """Every cause of a custody entry that is an event; all others are for the log alone."""

@@ -1,4 +1,4 @@
-"""The ledger's side of accounting: what the end of a docking freezes, what is known of a clip, what a recovery resets."""
+"""The ledger's side of accounting: what the end of a docking freezes, what a clip is known by, what recovery resets."""
 
 import json
 import sqlite3
