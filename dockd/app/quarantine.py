@@ -85,7 +85,8 @@ class Quarantine:
         for broken in await self._ledger.broken():
             if serial is None or broken.camera.serial == serial:
                 answers.append(await self.camera(broken.docking, Wish.RETRY, actor=actor))
-                begun.add(broken.docking)
+                if answers[-1].outcome is Outcome.READ_AGAIN:
+                    begun.add(broken.docking)
         after: ClipKey | None = ClipKey(0)
         while after is not None:
             page = await self._ledger.held(after=after, limit=PAGE)

@@ -253,6 +253,21 @@ def test_a_retry_of_everything_begins_a_broken_camera_once() -> None:
     play(scene)
 
 
+def test_a_copy_of_a_broken_camera_that_left_is_sent_on_with_everything_else() -> None:
+    async def scene(world: Scene) -> None:
+        await held_on_a_bad_receipt(world)
+        await world.running.ledger.broke(DockingId(1), Reason.USB, "no answer")
+        world.pull(world.rack.cameras["cam"])
+        await asyncio.sleep(1)
+        quarantine = world.running.station.quarantine
+        assert await quarantine.retry_all(serial="another", actor=ANNA) == []
+        answers = await quarantine.retry_all(serial="cam", actor=ANNA)
+        assert [answer.outcome for answer in answers] == [Outcome.WAITS, Outcome.SENT_ON]
+        await world.until(lambda: world.clips("A.MP4")[0].state == "receipted")
+
+    play(scene)
+
+
 def test_more_clips_than_a_page_are_all_answered_for() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", {f"{number:04}.MP4": b"" for number in range(PAGE + 3)})
