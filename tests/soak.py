@@ -50,6 +50,7 @@ class Harness:
 HARNESSES = {
     "seeds": Harness(target="tests.sim.many:numbers", batch=10, limit_s=300.0),
     "stores": Harness(target="tests.sim.many:scripts", batch=20, limit_s=300.0),
+    "wipes": Harness(target="tests.sim.many:losses", batch=10, limit_s=300.0),
     "receipts": Harness(target="tests.fuzz.mutations:numbers", batch=10_000, limit_s=300.0),
     "kills": Harness(target="tests.killpoint.soaking:numbers", batch=60, limit_s=900.0),
 }

@@ -86,6 +86,22 @@ class Auditor:
         self._doubtful_since_s: dict[BayId, float] = {}
         self._checked_receipts: set[str] = set()
         self.unlinked: list[tuple[SimCamera, bytes, str]] = []
+        self._before: list[tuple[SimCamera, bytes, str]] = []
+
+    def begin_anew(self, connection: sqlite3.Connection) -> None:
+        """Believe another ledger from now on, as it is; what was unlinked before it must be at the store all the same.
+
+        The chain that was checked so far ends here, and the new one begins where the new ledger ends.
+        """
+        self._connection = connection
+        ((self._seq, self._hash),) = connection.execute(
+            "SELECT seq, hash FROM custody UNION ALL SELECT 0, ? ORDER BY seq DESC LIMIT 1", ("0" * 64,)
+        )
+        self._states = {row.key: row.state for row in self.rows()}
+        causes = "SELECT clip FROM custody WHERE json_extract(body, '$.cause') = 'salvaged'"
+        self._salvaged = {key for (key,) in connection.execute(causes)}
+        self._before, self.unlinked = self._before + self.unlinked, []
+        self.dark()
 
     # --- what is called by the simulated ports ---
 
@@ -136,13 +152,17 @@ class Auditor:
 
     def final(self) -> None:
         """Check once more that nothing is lost: what was unlinked is proven, at the store and in the ledger (I4)."""
+        proven = {claims["sha256"] for claims in self._store.genuine.values() if claims["aud"] == "station-1"} & {
+            sha256(data).hexdigest() for data in self._store.objects.values()
+        }
+        for camera, path, digest in self._before + self.unlinked:
+            require(digest in proven, f"I4: {camera.name} {path!r} is gone, and not at the store with a receipt for us")
         for camera, path, digest in self.unlinked:
             kept = any(
                 row.state in PROVEN and row.sha256 == digest and row.receipt in self._store.genuine
                 for row in self._rows_of(camera, path)
             )
-            stored = any(sha256(data).hexdigest() == digest for data in self._store.objects.values())
-            require(kept and stored, f"I4: {camera.name} {path!r} is gone and not proven")
+            require(kept, f"I4: {camera.name} {path!r} is gone, and no receipt of it is on record")
 
     def told(self, taken: Mapping[str, bytes]) -> None:
         """Check that the broker was told of everything that is an event, and of no file's name (I14)."""
@@ -152,12 +172,25 @@ class Auditor:
         for body in taken.values():
             require(b"DCIM" not in body and b"ABCD" not in body, f"I14: the broker was told a file's name: {body!r}")
 
-    def accounts(self) -> None:
-        """Check that the accounts are closed, and that nothing differs in the end (I18)."""
+    def accounts(self, *, forgotten: bool) -> None:
+        """Check that the accounts are closed, and that nothing differs in the end (I18).
+
+        A ledger that was set back behind our back, or lost without a trace, must differ where the store knows more.
+        """
         differences = self._connection.execute("SELECT kind, clip_id, detail FROM differences").fetchall()
-        require(not differences, f"I18: at the end the accounts differ: {differences}")
+        require(forgotten or not differences, f"I18: at the end the accounts differ: {differences}")
         open_ = self._connection.execute("SELECT docking FROM accounts WHERE declared_utc IS NULL").fetchall()
         require(not open_, f"I18: the accounts of dockings {open_} were never closed")
+
+    def noticed(self) -> int:
+        """Check that the accounts name every receipt of a chain that is not this one; count them (I18)."""
+        hashes = {digest for (digest,) in self._connection.execute("SELECT hash FROM custody")}
+        named = {clip_id for (clip_id,) in self._connection.execute("SELECT clip_id FROM differences")}
+        other = {claims["clip_id"] for claims in self._store.genuine.values() if claims["leaf"] not in hashes}
+        require(
+            other <= named, f"I18: receipts of another chain for {sorted(map(str, other - named))} were not noticed"
+        )
+        return len(other)
 
     def rows(self) -> list[Row]:
         """Every clip."""

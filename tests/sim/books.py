@@ -7,14 +7,18 @@ what it was given happens in order, awaited or not, and is answered after the co
 import asyncio
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from typing import Any, TypeVar
 
+from dockd.domain.checkpoint import Head
 from dockd.domain.model import StationId
+from dockd.domain.recovery import Lost
 from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter, Outcome
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.schema import migrate, migrations
 from dockd.edges.ledger.start import connect, prepare
+from dockd.edges.seal import Seal
 from dockd.errors import Reason, TransientError
 from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power, SimClock
@@ -34,6 +38,9 @@ class Books:
         self._station = station
         self._clock = clock
         self._scripts = migrations()
+        self._instances = count()
+        self._seal = Seal.of(b"the station's own key, 32 bytes!")
+        self._lost: Lost | None = None
         self.committed = committed
 
     def open(self, power: Power) -> tuple[StationLedger, "SimRunner"]:
@@ -43,12 +50,32 @@ class Books:
             database=None,
             station=self._station,
             now=self._clock.now,
-            instance="00" * 16,
+            instance=f"{next(self._instances):032x}",
             scripts=self._scripts,
+            seal=self._seal,
+            lost=self._lost,
         )
+        self._lost = None
         runner = SimRunner(self, GroupWriter(first=lambda: core, again=lambda: core), power)
         self.committed()
         return StationLedger(runner, now=self._clock.now, release=_released), runner
+
+    def lose(self, lost: Lost | None) -> None:
+        """Lose the whole database; a new one continues it, or knows nothing of it where `lost` is None."""
+        self.set_back(_empty())
+        self._lost = lost
+
+    def set_back(self, image: bytes) -> None:
+        """Put another database in the place of this one."""
+        self.connection.close()
+        self.connection = connect(":memory:")
+        self.connection.deserialize(image)
+
+    def heads(self) -> list[Head]:
+        """Give the end that the chain had after each entry."""
+        ((instance,),) = self.connection.execute("SELECT instance FROM meta")
+        links = self.connection.execute("SELECT seq, hash FROM custody ORDER BY seq")
+        return [Head(instance=instance, seq=seq, hash=digest) for seq, digest in links]
 
     def all_told(self) -> bool:
         """Say whether the world outside knows everything."""

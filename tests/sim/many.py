@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from tests.sim.script import run as run_script
 from tests.sim.shift import Outcome, run
+from tests.sim.wipe import run as run_loss
 
 T = TypeVar("T")
 
@@ -39,6 +40,20 @@ def seed(number: int) -> Outcome:
     """Run one shift; its trace comes along only if it failed."""
     outcome = run(number)
     return outcome if outcome.error else replace(outcome, lines=())
+
+
+def loss(number: int) -> Outcome:
+    """Run one shift with a loss in it, in the same way."""
+    outcome = run_loss(number)
+    return outcome if outcome.error else replace(outcome, lines=())
+
+
+def losses(numbers: range) -> Iterator[tuple[int, str]]:
+    """Run every shift with a loss in it; give those that failed."""
+    for number in numbers:
+        outcome = run_loss(number)
+        if outcome.error:
+            yield number, str(outcome)
 
 
 def script(number: int) -> Outcome:

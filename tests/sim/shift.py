@@ -6,7 +6,7 @@ Owns the course of a run and its outcome. `run(seed)` is the same every time.
 import asyncio
 import sys
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from dockd.domain.bay import Phase
 from dockd.domain.model import Assurance, BayId
@@ -37,6 +37,7 @@ class Outcome:
     injected: Counter[Fault]
     states: Counter[str]
     lines: tuple[str, ...]
+    losses: Counter[str] = field(default_factory=Counter)
 
     def __str__(self) -> str:
         """Say it in a few lines, with the end of the trace where it failed."""
@@ -69,8 +70,8 @@ async def _run(fate: Fate, setup: Setup) -> tuple[str, Counter[str]]:
     error = ""
     try:
         await _shift(world)
-        await _calm(world)
-        _judge(world)
+        await calm(world)
+        judge(world)
     except Exception as caught:  # noqa: BLE001 - whatever it is, it is this seed's outcome
         error = words(caught)
         await world.abandon()
@@ -88,18 +89,28 @@ def words(error: BaseException) -> str:
 
 async def _shift(world: World) -> None:
     """Things happen."""
+    begin(world)
+    for _ in range(world.fate.random.randrange(4, 14)):
+        await wait(world, some_s(world.fate))
+        await happen(world)
+
+
+def begin(world: World) -> None:
+    """Make the cameras and start the program."""
     fate = world.fate
     for _ in range(fate.random.randrange(1, 5)):
         world.add_camera()
     if fate.strikes(Fault.TWIN, world.cameras[0].name):
         world.add_camera(twin_of=world.cameras[0])
     world.boot()
-    for _ in range(fate.random.randrange(4, 14)):
-        await wait(world, fate.random.choice((0.2, 2.0, 8.0, 30.0)) * fate.random.random())
-        await happen(world)
 
 
-async def _calm(world: World) -> None:
+def some_s(fate: Fate) -> float:
+    """Say how long it is until the next thing happens."""
+    return fate.random.choice((0.2, 2.0, 8.0, 30.0)) * fate.random.random()
+
+
+async def calm(world: World) -> None:
     """All faults end; every camera is docked once more; nothing may be left to do in the end (I17)."""
     world.fate.calm = True
     world.fate.note("calm")
@@ -188,12 +199,12 @@ def _stem(path: bytes) -> bytes:
     return path.rpartition(b".")[0] or path
 
 
-def _judge(world: World) -> None:
+def judge(world: World) -> None:
     """Nothing is lost, and everything is accounted for (I4, I18)."""
     for error in world.broken:
         raise error
     world.auditor.final()
-    world.auditor.accounts()
+    world.auditor.accounts(forgotten=world.forgotten)
     world.auditor.told(world.broker.taken)
     wanted = PROVEN if world.setup.receipts else {"uploaded"}
     away = {camera.identity.serial for camera in world.cameras if _is_second_twin(world, camera)}

@@ -116,6 +116,7 @@ class World:
         self.broker = SimBroker(fate)
         self.run: Run | None = None
         self.broken: list[BaseException] = []
+        self.forgotten = False
         asyncio.get_running_loop().set_exception_handler(self._note_exception)
         self.replaced: list[tuple[SimCamera, bytes]] = []
 
