@@ -129,6 +129,12 @@ def test_a_question_that_is_none_is_answered_with_what_was_expected(store: Store
     config = configured(tmp_path, store)
     with daemon(config):
         wrong = dockctl("clips", "--in", "lost", "--socket", str(tmp_path / "control.sock"))
+        where = ("--socket", str(tmp_path / "control.sock"))
+        listed = dockctl("quarantine", "list", *where)
+        retried = dockctl("quarantine", "retry", "--all", *where)
+        released = dockctl("quarantine", "release", "999999", "--why", "looked at it", *where)
+    assert listed == retried == (0, "nothing is in quarantine\n", "")
+    assert released == (66, "  999999  unknown: there is no such number here\n", "")
     assert wrong[0] == 1
     assert wrong[2] == (
         "dockctl: in: 'lost': expected one of found, copied, uploaded, receipted, erasing, erased, held\n"
