@@ -229,6 +229,9 @@ def _make_durable(db: sqlite3.Connection) -> None:
 def _prepare(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
     try:
         _make_durable(db)
+        # One that was killed may have left its last commit in the log and not synced: nobody was told of its receipts,
+        # and from here on they would be. Moving the log into the database syncs it first, busy readers or not.
+        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version > len(migrations):
             raise StartRefusedError(

@@ -35,7 +35,8 @@ LOOK_S = 0.01
 class Order:
     """What one life is to do: where it works, where it claims (nowhere if empty), and how it goes.
 
-    The second camera is pulled after so many moves; the process is killed at that operation (0: never).
+    The second camera is pulled after so many moves; the process is killed at that change, or before that sync of a file
+    whose name fits (0: never).
     """
 
     root: str
@@ -43,6 +44,8 @@ class Order:
     port: int
     pull_after: int
     kill_at: int
+    kill_before_sync: int = 0
+    kill_before_sync_of: str = ""
     plant: str = ""
     within_s: float = 30.0
 
@@ -184,13 +187,20 @@ async def live(order: Order, claims: Claims) -> None:
             await run.station.undock_all()
 
 
+def kill(claims: str, when: str) -> None:
+    """Have this process killed at a change, or before a sync: `strictfs` says how that is written."""
+    os.setxattr(claims, "user.kill", f"{os.getpid()} {when}".encode("ascii"))
+
+
 def main(order: Order) -> None:
     """Live once."""
     plant(order.plant, Path(order.root))
     claims = Claims(order.claims)
     listen_in(claims)
     if order.kill_at:
-        os.setxattr(order.claims, "user.kill", f"{os.getpid()} {order.kill_at}".encode("ascii"))
+        kill(order.claims, str(order.kill_at))
+    if order.kill_before_sync:
+        kill(order.claims, f"{order.kill_before_sync} {order.kill_before_sync_of}")
     asyncio.run(live(order, claims))
 
 

@@ -2,8 +2,9 @@
 
 A program of its own, so that whoever works on it can hang or die without it. It only remembers; what a power cut would
 have left is `rebuild`'s to say. Whatever is put into the extended attribute `user.claim` of the root is written down in
-the order of operations, and changes nothing. `PID COUNT` put into `user.kill` kills that process at the operation with
-that number from then on: what it had written then lies in the cache, for whoever comes after it.
+the order of operations, and changes nothing. `PID COUNT` put into `user.kill` kills that process at the change with
+that number from then on, `PID COUNT PATTERN` before the sync with that number of a file whose name fits: what it had
+written then lies in the cache, for whoever comes after it to believe.
 
 FAILING is `NUMBER:PATTERN`: that sync (1 is the first) of a file whose name fits the pattern fails with EIO. What the
 file held since its last sync is lost then, although it can still be read and although the next sync succeeds: this is
@@ -100,6 +101,7 @@ class StrictFs:
         self._nodes = {ROOT: Node(ino=ROOT, mode=stat.S_IFDIR | 0o755, mtime_ns=time.time_ns())}
         self._next = ROOT + 1
         self._victim, self._lives = -1, 0
+        self._before_sync_of: re.Pattern[str] | None = None
 
     def init(self, _path: str) -> None:
         sys.stdout.write(READY)
@@ -201,6 +203,8 @@ class StrictFs:
         return 0
 
     def fsync(self, _path: str | None, _datasync: int, fh: int) -> int:
+        if self._before_sync_of and self._before_sync_of.search(self._nodes[fh].called) and self._strike():
+            raise mfusepy.FuseOSError(errno.EINTR)  # nobody is there to hear it
         hits = [failing.hits(self._nodes[fh].called) for failing in self._failing]
         if any(hits):
             self._say(Lost(fh))
@@ -223,23 +227,32 @@ class StrictFs:
         if name == CLAIM:
             self._log.append(Claimed(value))
         elif name == KILL:
-            self._aim(*map(int, value.split()))
+            pid, count, *pattern = value.decode("ascii").split(" ", 2)
+            self._aim(int(pid), int(count), before_sync_of=pattern[0] if pattern else None)
         else:
             raise mfusepy.FuseOSError(errno.EOPNOTSUPP)
         return 0
 
     def _say(self, record: Record) -> None:
         self._log.append(record)
-        self._lives -= 1
-        if not self._lives and self._victim >= 0:
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._victim, signal.SIGKILL)
+        if self._before_sync_of is None:
+            self._strike()
 
-    def _aim(self, pid: int, lives: int) -> None:
+    def _strike(self) -> bool:
+        """Count down, and kill at the end; say whether it was the end."""
+        self._lives -= 1
+        if self._lives or self._victim < 0:
+            return False
+        with suppress(ProcessLookupError):
+            signal.pidfd_send_signal(self._victim, signal.SIGKILL)
+        return True
+
+    def _aim(self, pid: int, lives: int, *, before_sync_of: str | None) -> None:
         if self._victim >= 0:
             os.close(self._victim)
         # By descriptor: a number may be another's by the time.
         self._victim, self._lives = os.pidfd_open(pid), lives
+        self._before_sync_of = None if before_sync_of is None else re.compile(before_sync_of)
 
     def _parent(self, path: str) -> tuple[Node, str]:
         folder, _, name = path.rpartition("/")

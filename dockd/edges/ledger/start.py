@@ -193,6 +193,9 @@ def _open_first(
         _make(database)
         with _closed_on_error(connect(database)) as connection:
             make_durable(connection)
+            # One that was killed may have left its last commit in the log and not synced: nobody has told anybody of
+            # it, and from here on we would. Moving the log into the database syncs it first, busy readers or not.
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             migrate(connection, database=database, scripts=migrations())
             core = _begin(
                 connection,
