@@ -119,8 +119,7 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
         Reason.UNREADABLE: Advice(
             words="the card gives errors for this file; what could be read of it is salvaged",
             officer=_KEEP,
-            it="Secure the card and have it imaged. The salvaged copy goes to the store with its gaps named; "
-            f"{_RETRY}",
+            it=f"Secure the card and have it imaged. The salvaged copy goes to the store with its gaps named; {_RETRY}",
         ),
         Reason.MQTT: Advice(
             words="the message broker is not reached, so nobody hears of events",
