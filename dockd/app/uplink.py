@@ -83,7 +83,8 @@ class Uplink:
     def resting(self) -> bool:
         """Say whether every clip is where the policy wants it, or its receipt is overdue."""
         idle = self._resting == self._policy.uploads_at_once and not self.bell.rung
-        return idle and self._waiting.now(self._clock.monotonic_s()) <= self._overdue
+        # What is due is work, though no worker had its turn yet.
+        return idle and self._waiting.all() <= self._overdue
 
     def view(self) -> UplinkView:
         """Tell people how it goes."""
@@ -208,8 +209,7 @@ class Uplink:
             await self._clock.sleep(min(SHARED_MOST_S, backoff_s(shared, jitter=jitter)))
 
     def _patience_s(self) -> float:
-        waiting = self._waiting.now(self._clock.monotonic_s()) | self._active.keys()
-        return patience_s(len(waiting))
+        return patience_s(len(self._waiting.all() | self._active.keys()))
 
     def _recovered(self) -> None:
         self._failures, self._reason, self._detail = 0, None, ""

@@ -60,8 +60,12 @@ class Waiting(Generic[K]):
         self._until_s.pop(key, None)
         self._firm.discard(key)
 
+    def all(self) -> frozenset[K]:
+        """Give what waits, and what is due and was not taken up: looking makes nobody forget it."""
+        return frozenset(self._until_s)
+
     def now(self, now_s: float) -> frozenset[K]:
-        """Give what still waits, and forget what does not."""
+        """Give what still waits, and forget what does not: for whoever takes up what is due, at once."""
         self._until_s = {key: until_s for key, until_s in self._until_s.items() if until_s > now_s}
         self._firm &= self._until_s.keys()
         return frozenset(self._until_s)

@@ -82,6 +82,25 @@ def test_an_overdue_receipt_is_said_and_still_asked_for() -> None:
     play(scene)
 
 
+@pytest.mark.promise("I17")
+def test_a_clip_whose_time_has_come_is_work_even_before_anybody_had_a_turn_to_look() -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.BLACK_HOLE)
+        await _docked(world)
+        uplink = world.running.station._uplink
+        await world.until(lambda: uplink.view().failures and uplink._resting == 2)
+        assert not world.running.station.uploaded
+        due_s = uplink._waiting.next_in_s(world.clock.monotonic_s())
+        assert due_s is not None
+        late_s = world.clock.monotonic_s() + due_s + 0.001
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(uplink._clock, "monotonic_s", lambda: late_s)  # a loop that is busy with something else
+            assert not world.running.station.uploaded
+        assert uplink._waiting.next_in_s(world.clock.monotonic_s()) == due_s  # looking makes nobody forget it
+
+    play(scene)
+
+
 READBACK = policy(wanted=Assurance.READBACK)
 
 

@@ -10,9 +10,11 @@ def test_what_waits_is_due_at_its_time() -> None:
     assert waiting.next_in_s(0.0) is None
     waiting.put_off("a", until_s=10.0)
     waiting.put_off("b", until_s=20.0)
-    assert waiting.now(5.0) == frozenset({"a", "b"})
+    assert waiting.now(5.0) == waiting.all() == frozenset({"a", "b"})
     assert waiting.next_in_s(5.0) == 5.0
-    assert waiting.now(10.0) == frozenset({"b"})
+    assert waiting.all() == frozenset({"a", "b"})
+    assert waiting.next_in_s(11.0) == 0.0
+    assert waiting.now(10.0) == waiting.all() == frozenset({"b"})
     assert waiting.next_in_s(10.0) == 10.0
 
 
