@@ -18,6 +18,7 @@ SCHEMA = 1
 MOST_BYTES = 16 * 1024
 MOST_COUNT = 2**63 - 1
 MOST_DIFFERS = 100
+MOST_WORDS = 500
 
 InstanceId = NewType("InstanceId", str)
 """32 hex digits: one database of a station, from its making to its loss."""
@@ -192,7 +193,7 @@ def verdict_json(verdict: Verdict) -> bytes:
 
 
 def parse_verdict(data: bytes) -> Verdict:
-    """Read the store's answer; fields that a later store adds are left alone.
+    """Read the store's answer, its words cut and escaped; fields that a later store adds are left alone.
 
     Raises:
         StatementError: the first field that is missing or wrong.
@@ -204,7 +205,8 @@ def parse_verdict(data: bytes) -> Verdict:
     if not isinstance(differs, list) or not all(isinstance(words, str) for words in differs):
         raise StatementError("differs", differs, "a list of texts")
     return Verdict(
-        given=Count(files=given.number("files"), bytes_=given.number("bytes")), differs=tuple(differs[:MOST_DIFFERS])
+        given=Count(files=given.number("files"), bytes_=given.number("bytes")),
+        differs=tuple(map(_harmless, differs[:MOST_DIFFERS])),
     )
 
 
@@ -214,6 +216,11 @@ def contradictions(statement: Statement) -> tuple[str, ...]:
     if account.adds_up:
         return ()
     return (f"seen is {account.seen}, receipted, pending and quarantined come to {account.told}",)
+
+
+def _harmless(words: str) -> str:
+    # They come from outside, and are shown on terminals.
+    return words[:MOST_WORDS].encode("unicode_escape").decode("ascii")
 
 
 class _Fields:

@@ -12,7 +12,7 @@ from dockd.domain.accounting import Account, Count, Difference, Kind, Known, Lis
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import ClipId, ClipKey, ClipState
 from dockd.domain.statement import Occasion
-from dockd.edges.ledger import account_reads
+from dockd.edges.ledger import account_reads, accounts
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.schema import DATABASE
 from dockd.errors import Reason
@@ -172,6 +172,24 @@ async def test_a_custody_entry_names_some_clips_and_the_table_all(ledger: Statio
     ((clips,),) = rows(tmp_path, sql)
     assert str(clips).split() == [f"{number:064x}" for number in range(20)]
     assert (await ledger.accounts.reading()).differences == 50
+
+
+@pytest.mark.promise("I16")
+async def test_a_store_that_lists_strangers_without_end_does_not_fill_the_disk(
+    ledger: StationLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "MOST_DIFFERENCES", 5)
+    strangers = [
+        Difference(kind=Kind.UNKNOWN_HERE, clip_id=ClipId(f"{number:064x}"), detail="x") for number in range(8)
+    ]
+    at = (0, Count())
+    await ledger.accounts.found(strangers[:4], prior=(), round_=0, read_to=at)
+    round_ = await ledger.accounts.begin_round()
+    for start in (0, 4):
+        await ledger.accounts.found(strangers[start : start + 4], prior=(), round_=round_, read_to=at)
+    await ledger.accounts.end_round(round_, rebuilt=False)
+    found = [difference for *_, difference in await ledger.query(account_reads.differences(after=0, limit=10))]
+    assert found == [*strangers[:4], accounts.BEYOND]
 
 
 @pytest.mark.promise("I18")

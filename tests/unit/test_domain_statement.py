@@ -115,6 +115,8 @@ def test_an_answer_is_read_as_it_was_written_and_cut_where_it_is_endless() -> No
     assert parse_verdict(verdict_json(verdict)) == verdict
     endless = replace(verdict, differs=tuple(map(str, range(500))))
     assert len(parse_verdict(verdict_json(endless)).differs) == 100
+    hostile = replace(verdict, differs=("\x1b[2J" + "x" * 5000,))
+    assert parse_verdict(verdict_json(hostile)).differs == ("\\x1b[2J" + "x" * 496,)
     later = json.loads(verdict_json(verdict)) | {"more": 1}
     assert parse_verdict(json.dumps(later).encode("ascii")) == verdict
 

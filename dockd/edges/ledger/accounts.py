@@ -5,7 +5,7 @@ Owns the SQL that changes the rows of accounting. Knows neither the store nor wh
 
 from collections.abc import Callable, Mapping, Sequence
 
-from dockd.domain.accounting import Account, Count, Difference, Known, Listed, Reading
+from dockd.domain.accounting import Account, Count, Difference, Kind, Known, Listed, Reading
 from dockd.domain.canonical import sha256_hex
 from dockd.domain.model import ClipId, ClipKey, DockingId, Timestamp
 from dockd.domain.statement import Chain, DockingAccount, Occasion
@@ -16,6 +16,9 @@ from dockd.edges.ledger.runner import Runner
 
 MOST_NAMED = 20
 """Clips that a custody entry names; the table holds all of them."""
+MOST_DIFFERENCES = 100_000
+"""So many are kept: a store that lists strangers without end must not fill this disk (I16)."""
+BEYOND = Difference(kind=Kind.MISCOUNTED, detail=f"more than {MOST_DIFFERENCES} differences: the others are not kept")
 
 
 class LedgerAccounts:
@@ -106,6 +109,13 @@ def _found(
     read_to: tuple[int, Count],
     time: Timestamp,
 ) -> None:
+    (kept,) = core.connection.execute("SELECT count(*) FROM differences").fetchone()
+    if kept + len(differences) > MOST_DIFFERENCES:
+        core.connection.executemany(
+            "UPDATE differences SET detail = ?, round = ? WHERE kind = ? AND clip_id = ? AND clip_id <> ''",
+            [(words(one.detail), round_, one.kind.value, one.clip_id) for one in differences],
+        )
+        differences = (BEYOND,)
     core.connection.executemany(
         "INSERT INTO differences (kind, clip_id, detail, since_utc, round) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT DO UPDATE SET detail = excluded.detail, round = excluded.round",
