@@ -44,6 +44,12 @@ class Sparse:
         """Turn bits of one byte over."""
         self.write(offset, bytes([self.read(offset, 1)[0] ^ bits]))
 
+    def copy(self) -> "Sparse":
+        """Give another one with the same bytes."""
+        other = Sparse(self.size_bytes)
+        other._pages = {number: bytearray(page) for number, page in self._pages.items()}
+        return other
+
     def save(self, path: Path) -> Path:
         """Write it to a sparse file."""
         with path.open("wb") as file:

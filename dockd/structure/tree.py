@@ -11,7 +11,7 @@ from typing import Protocol
 
 from dockd.structure.chains import Chains
 from dockd.structure.names import Entry, Names
-from dockd.structure.verdict import Findings, Found, Geometry, ProblemKind
+from dockd.structure.verdict import MOST_BEHIND, Findings, Found, Geometry, ProblemKind
 
 DEEPEST = 64
 MOST_FILES = 200_000
@@ -164,6 +164,8 @@ class Walk:
             findings.add(ProblemKind.SIZE_BEYOND_CHAIN, where, say)
         elif clusters > needed:
             findings.behind.add(entry.length)
+            if len(findings.behind) > MOST_BEHIND:
+                raise findings.stop(ProblemKind.TOO_MANY, where, f"more than {MOST_BEHIND} files have more behind them")
             say = f"its {entry.length} bytes need {needed} clusters, its chain has {clusters}: something lies behind"
             findings.note(ProblemKind.CHAIN_BEYOND_SIZE, where, say)
 

@@ -13,6 +13,9 @@ MOST_PROBLEMS = 16
 FIRST_CLUSTER = 2
 """Clusters are numbered from 2: the first two entries of a table are no clusters."""
 
+MOST_BEHIND = 1000
+"""So many different lengths of files with something behind their end are told of, and no more."""
+
 Read = Callable[[int, int], bytes]
 """Gives the bytes at an offset, or fewer at the end. An OSError of it goes through a check untouched."""
 
