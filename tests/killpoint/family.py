@@ -90,8 +90,11 @@ class Family:
             if process == 0:
                 _become(program, arguments, choices=choices, output=output, there=there)
             there.close()
-            _, (listener,), _, _ = socket.recv_fds(here, 1, 1)
-        return cls(process=process, root=root, watch=watch, strike=strike, listener=listener, output=output)
+            _, listeners, _, _ = socket.recv_fds(here, 1, 1)
+        if not listeners:
+            os.waitpid(process, 0)
+            raise OSError(f"this machine gives no listener of system calls: {output[1].read_text(encoding='utf-8')}")
+        return cls(process=process, root=root, watch=watch, strike=strike, listener=listeners[0], output=output)
 
     def ended(self, *, within_s: float = ENDS_WITHIN_S) -> Ended:
         """Answer calls until nobody is left, and say how it ended.
@@ -240,5 +243,7 @@ def _become(
             code = 1
         sys.stdout.flush()
         sys.stderr.flush()
+    except OSError as error:
+        os.write(2, f"{error}\n".encode())
     finally:
         os._exit(code)

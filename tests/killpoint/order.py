@@ -85,6 +85,10 @@ class StationWatch:
             start = self._log_synced_bytes if call.path == self._log else 0
             lose(call.path, start)
 
+    def kept(self) -> list[str]:
+        """Say which dead copies were never discarded (I9)."""
+        return [f"I9: {plain(path, self.scene.root)}: failed, and was not discarded" for path in self._dead]
+
     def unnamed(self) -> list[str]:
         """Say which copies the ledger claims although their names were never synced (I8)."""
         if not self._nameless:

@@ -113,6 +113,7 @@ class StationRun:
         except TimeoutError as error:
             return Verdict(strike=str(strike), struck=True, code=0, said="", wrong=(f"then: hangs: {error}",))
         then = [*watch.faults, *watch.unnamed(), *words_wrong(ended, strike, codes=CODES)]
+        then += watch.kept() if ended.code >= 0 else []
         later = [] if ended.code else list(judge.in_the_end(scene))
         if ended.code or later:  # not at the end of its work: what was wrong at once is told apart
             then += judge.after_a_fault(scene)
