@@ -147,3 +147,20 @@ def test_a_running_station_tells_its_account(store: StoreProcess, tmp_path: Path
     assert {statement["docking"]["early"] for statement in statements if statement["docking"]} <= {None, True, False}
     assert sum(statement["account"]["seen_files"] for statement in statements) >= clips
     assert all(not heard["answer"]["differs"] for heard in told(store, "/accounts")["accounts"])
+
+
+@pytest.mark.promise("I18")
+def test_a_lost_ledger_that_is_continued_ends_without_a_difference(store: StoreProcess, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    folder = card(tmp_path / "card", "A.MP4", "B.MP4")
+    brought(store, folder, state)
+    (folder / "DCIM" / "B.MP4").unlink()
+    for name in ("ledger.db", "ledger.db-wal", "ledger.db-shm"):
+        (state / name).unlink(missing_ok=True)
+    brought(store, card(folder, "C.MP4"), state)
+    code, document = account(state)
+    assert (code, document["differences"]) == (0, [])
+    assert document["account"]["last"]["account"]["receipted"]["files"] == 2
+    with closing(sqlite3.connect(f"file:{state}/ledger.db?mode=ro", uri=True)) as ledger:
+        assert ledger.execute("SELECT count(*) FROM prior").fetchone() == (2,)
+    assert [heard["answer"]["differs"] for heard in told(store, "/accounts")["accounts"]] == [[], []]
