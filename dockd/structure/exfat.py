@@ -32,7 +32,6 @@ class ExfatVolume:
     """exFAT; raises StopCheckError where there is none to walk over."""
 
     most_folder_bytes = 256 << 20
-    keeps_bitmap = True
 
     def __init__(self, blocks: Blocks, *, findings: Findings) -> None:
         """Read the boot region."""

@@ -15,7 +15,7 @@ class FatVolume:
     """FAT12, FAT16 or FAT32; raises StopCheckError where there is none to walk over."""
 
     most_folder_bytes = 65_536 * 32
-    keeps_bitmap = False
+    allocated = None
 
     def __init__(self, blocks: Blocks, *, findings: Findings) -> None:
         """Read the boot sector."""
@@ -48,10 +48,6 @@ class FatVolume:
     def fold(self, name: str) -> str:
         """Make names the same that differ in case only."""
         return fold_simple(name)
-
-    def allocated(self, first: int, count: int) -> bool:
-        """Say yes: those of a chain are, for FAT keeps no other account."""
-        return first + count > 0
 
     def finish(self) -> None:
         """Compare the tables."""

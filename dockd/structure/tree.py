@@ -5,7 +5,7 @@ Owns the order, the caps and the tree. What a folder's bytes mean is the volume'
 Bounds: no recursion; one folder's names at a time; so many files, folders and bytes of folders, and no deeper.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -58,7 +58,6 @@ class Volume(Protocol):
     geometry: Geometry
     chains: Chains
     most_folder_bytes: int
-    keeps_bitmap: bool
 
     def root(self) -> Folder:
         """Claim the root folder and give it; raises StopCheckError where there is none."""
@@ -80,8 +79,9 @@ class Volume(Protocol):
         """Check what can be checked only when everything that is used is known."""
         ...
 
-    def allocated(self, first: int, count: int) -> bool:
-        """Say whether the bitmap, where one is kept, has clusters in a row all marked as in use."""
+    @property
+    def allocated(self) -> Callable[[int, int], bool] | None:
+        """Says whether the bitmap has clusters in a row all marked as in use; None where no bitmap is kept."""
         ...
 
 
@@ -184,17 +184,13 @@ class Walk:
             count = 0
         else:
             count = self._chains.follow(entry.first, where)
-        if count and self._volume.keeps_bitmap:
-            self._see_allocated(entry, count, where)
-        return count
-
-    def _see_allocated(self, entry: Entry, count: int, where: bytes) -> None:
+        allocated = self._volume.allocated
+        if not count or allocated is None:
+            return count
         runs = [(entry.first, count)] if entry.contiguous else self._chains.runs(entry.first, count)
-        for first, length in runs:
-            if not self._volume.allocated(first, length):
-                say = f"of its {length} clusters from {first} on, some are marked as free"
-                self._findings.add(ProblemKind.FREE_CLUSTER, where, say)
-                return
+        if not all(allocated(first, length) for first, length in runs):
+            self._findings.add(ProblemKind.FREE_CLUSTER, where, "some of its clusters are marked as free")
+        return count
 
     def _needed(self, entry: Entry) -> int:
         return -(-entry.length // self._volume.geometry.cluster_bytes)

@@ -35,7 +35,7 @@ MUTANTS = {
     "what lies behind unseen": ("tree", "elif clusters > needed:", "elif clusters > 1 << 60:"),
     "no directory loop": ("tree", "if parent.lies_below(entry.first):", "if parent.lies_below(-1):"),
     "no depth": ("tree", "if parent.depth == DEEPEST:", "if parent.depth == -1:"),
-    "the bitmap unread": ("exfat", "keeps_bitmap = True", "keeps_bitmap = False"),
+    "the bitmap unread": ("tree", "if not count or allocated is None:", "if count is None or count:"),
     "duplicates unseen": ("names", "if not self._met.isdisjoint(opens):", "if False:"),
     "case counts": ("names", "return name.upper()", "return name"),
     "the short name opens nothing": (
