@@ -94,7 +94,8 @@ def fits(fault: Fault, point: Point) -> bool:
         case Fault.SHORT | Fault.TORN:
             return point.call in WRITES
         case Fault.LOST:
-            return point.call in SYNCS and not point.what.endswith("/")
+            # A camera's own files were not written by us: nothing of them waits to be synced.
+            return point.call in SYNCS and not point.what.endswith("/") and not point.what.startswith("card/")
         case Fault.POWER:
             return point.who == CHILD
         case Fault.KILL | Fault.EIO | Fault.ENOSPC:

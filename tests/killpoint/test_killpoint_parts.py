@@ -159,4 +159,6 @@ def test_a_fault_strikes_only_where_it_means_something() -> None:
     assert {fault for fault in Fault if fits(fault, write)} == {
         Fault.KILL, Fault.EIO, Fault.ENOSPC, Fault.SHORT, Fault.TORN
     }  # fmt: skip
+    card = Point(who=CHILD, call="fdatasync", what="card/DCIM/A.MP4", nth=1)
+    assert Fault.LOST not in {fault for fault in Fault if fits(fault, card)}
     assert {fault for fault in Fault if fits(fault, folder)} == {Fault.KILL, Fault.POWER, Fault.EIO, Fault.ENOSPC}
