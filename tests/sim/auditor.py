@@ -118,6 +118,9 @@ class Auditor:
         touched = {clip for (_, _, _, body) in links if (clip := json.loads(body)["clip"]) is not None}
         for key in sorted(touched):
             self._row(self._one(key))
+        for key, state in self._connection.execute("SELECT key, state FROM clips"):
+            told = self._states.get(key)
+            require(state == told, f"I11: clip {key} is {state}, and its log says {told}")
         self.look_at_lamps()
 
     def shown(self, bay: BayId, lamp: Lamp) -> None:
@@ -142,11 +145,20 @@ class Auditor:
         require(bool(rows), f"I1: {what} goes, and no clip of these bytes is on record as being erased")
         self._receipt(rows[-1])
         require(camera.stay in camera.listed, f"I7: {what} goes, and its card was not listed completely in this stay")
+        names = [file.path for file in camera.listed[camera.stay].files]
+        require(len(names) == len(set(names)), f"I7: {what} goes, and its card was listed with two equal names")
         read = camera.fresh.get((camera.stay, path))
         require(read == digest, f"I3: {what} goes, last read again in this stay as {read}, is {digest}")
         siblings = [row for row in self._siblings(rows[-1]) if row.state not in PROVEN]
         require(not siblings, f"I1: {what} goes before {[row.path for row in siblings]} of its recording")
         self.unlinked.append((camera, path, digest))
+
+    def discarding(self, clip_id: str) -> None:
+        """Judge the end of a copy in the spool (I12)."""
+        open_ = [row for row in self.rows() if row.clip_id == clip_id and row.state in {"copied", "uploaded", "held"}]
+        require(
+            not open_, f"I12: the copy {clip_id[:8]} goes, and clips {[(row.key, row.state) for row in open_]} need it"
+        )
 
     # --- what is asked at the end ---
 

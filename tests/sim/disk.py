@@ -3,6 +3,7 @@
 Owns bytes by clip id. Implements the port Spool; the copier writes through `write`.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from dockd.app.ports import Room
@@ -13,6 +14,7 @@ from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power
 
 ROOT = Path("/spool")
+Looks = Callable[[str], None]
 
 
 class Disk:
@@ -24,6 +26,7 @@ class Disk:
         self.seen: dict[ClipId, bytes] = {}
         self.synced: dict[ClipId, bytes] = {}
         self.rotten: set[ClipId] = set()
+        self.discarding: Looks = _nobody_looks
 
     def lose_power(self) -> None:
         """Lose what was not synced, and what a disk that lies only said it had synced."""
@@ -103,6 +106,7 @@ class SimSpool:
         await self._power.step("discard")
         self._sicken(clip_id)
         self._disk.must_take_writes()
+        self._disk.discarding(clip_id)
         self._disk.seen.pop(clip_id, None)
         await self._power.step("discard, sync")
         self._disk.synced.pop(clip_id, None)
@@ -139,6 +143,10 @@ class SimSpool:
             del self._disk.seen[clip_id], self._disk.synced[clip_id]
             raise TransientError(Reason.HASH, "spool: reads back otherwise than it was written")
         self._fate.note(f"spool keeps {clip_id[:8]} {len(data)} bytes")
+
+
+def _nobody_looks(_: str) -> None:
+    """Let any copy go."""
 
 
 def flipped(data: bytes, fate: Fate) -> bytes:

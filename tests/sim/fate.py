@@ -80,6 +80,7 @@ class Fault(StrEnum):
     REPLAYED = "genuine receipt replayed"
     WRONG_STATION = "receipt for another station"
     WRONG_DIGEST = "receipt with another digest"
+    WRONG_LENGTH = "receipt with another length"
     WRONG_METADATA = "receipt over other metadata"
     OTHER_KEY = "receipt under another key"
     NOT_CANONICAL = "receipt in another spelling"
@@ -152,6 +153,7 @@ RATES: Mapping[Fault, float] = {
     Fault.REPLAYED: 0.1,
     Fault.WRONG_STATION: 0.08,
     Fault.WRONG_DIGEST: 0.08,
+    Fault.WRONG_LENGTH: 0.08,
     Fault.WRONG_METADATA: 0.08,
     Fault.OTHER_KEY: 0.08,
     Fault.NOT_CANONICAL: 0.08,
@@ -171,10 +173,11 @@ KINDS_AT_ONCE = (0, 3, 3, 6, 6, 12, 12, 20, 20, 35)
 class Fate:
     """The chance of one run."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, *, only: frozenset[Fault] | None = None) -> None:
         self.random = Random(seed)
         kinds = self.random.choice(KINDS_AT_ONCE)
-        self.possible = frozenset(self.random.sample(list(Fault), kinds))
+        chosen = frozenset(self.random.sample(list(Fault), kinds))
+        self.possible = chosen if only is None else only
         self.injected: Counter[Fault] = Counter()
         self.lines: list[str] = []
         self.calm = False

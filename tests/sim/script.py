@@ -24,7 +24,7 @@ KINDS = (
     *(Fault.BROKEN_BODY, Fault.LOST_ANSWER, Fault.PAGE, Fault.REDIRECT, Fault.CONFLICT, Fault.LOCKED, Fault.GONE),
     *(Fault.BUSY, Fault.AUTH, Fault.REFUSED, Fault.OFFSET_BACK, Fault.OFFSET_TOO_HIGH, Fault.BYTES_LOST, Fault.LATE),
     *(Fault.FORGED, Fault.WRONG_CLIP, Fault.REPLAYED, Fault.WRONG_STATION, Fault.WRONG_DIGEST, Fault.WRONG_METADATA),
-    *(Fault.OTHER_KEY, Fault.NOT_CANONICAL),
+    *(Fault.WRONG_LENGTH, Fault.OTHER_KEY, Fault.NOT_CANONICAL),
 )
 """What a script is made of: the catalogue's 41 to 60."""
 MOST_ANSWERS = 40

@@ -46,9 +46,9 @@ class Outcome:
         return "\n".join((head, *self.lines[-60:])) if self.error else head
 
 
-def run(seed: int, *, claims_early: bool = False) -> Outcome:
-    """Run one shift."""
-    fate = Fate(seed)
+def run(seed: int, *, only: frozenset[Fault] | None = None, claims_early: bool = False) -> Outcome:
+    """Run one shift; in it the faults happen that the seed chooses, or only those asked for."""
+    fate = Fate(seed, only=only)
     policy = policy_of(fate)
     setup = Setup(policy=policy, receipts=policy.wanted is Assurance.SIGNED, claims_early=claims_early)
     try:

@@ -22,6 +22,7 @@ ROGUES = (
     Fault.REPLAYED,
     Fault.WRONG_STATION,
     Fault.WRONG_DIGEST,
+    Fault.WRONG_LENGTH,
     Fault.WRONG_METADATA,
     Fault.OTHER_KEY,
     Fault.NOT_CANONICAL,
@@ -163,6 +164,8 @@ class Store:
                 return self.key.sign(claims | {"aud": "somebody-else"})
             case Fault.WRONG_DIGEST:
                 return self.key.sign(claims | {"sha256": other})
+            case Fault.WRONG_LENGTH:
+                return self.key.sign(claims | {"length": upload.length_bytes + 1})
             case Fault.WRONG_METADATA:
                 return self.key.sign(claims | {"meta_sha256": other})
             case Fault.OTHER_KEY:

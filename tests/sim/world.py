@@ -113,6 +113,7 @@ class World:
             rack=self.rack,
             now_s=self.clock.monotonic_s,
         )
+        self.disk.discarding = self.auditor.discarding
         self.broker = SimBroker(fate)
         self.run: Run | None = None
         self.broken: list[BaseException] = []
