@@ -21,6 +21,8 @@ AT_ONCE = 10
 PAGE_ENTRIES = 200
 """Custody entries held in memory, whatever the backlog is."""
 LOOK_S = 10.0
+REST_S = 1.0
+"""News of a busy station is told in groups: each costs a look at the log and a commit."""
 ANSWER_S = 15.0
 """A broker that gives no answer for so long is away, whatever its connection says."""
 LATE_S = 60.0
@@ -58,10 +60,13 @@ class Reporter:
             told = links[-1].seq
             # After the answers, once a page: what a kill in between repeats is known by its id.
             await self._ledger.record_told(told)
+            await self._clock.sleep(REST_S)
 
     async def _worth_telling(self, links: Sequence[Link]) -> list[Link]:
         types = [(link, event_type_of(link)) for link in links]
-        stale = bool(await self._ledger.links(after=links[-1].seq + NEWS_ENTRIES, limit=1))
+        # Where the page is not full, nothing lies after it.
+        full = len(links) == PAGE_ENTRIES
+        stale = full and bool(await self._ledger.links(after=links[-1].seq + NEWS_ENTRIES, limit=1))
         told = [link for link, type_ in types if type_ in ALARMS or (type_ is not None and not stale)]
         self.given_up += sum(type_ is not None for _, type_ in types) - len(told)
         return told

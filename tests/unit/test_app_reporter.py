@@ -65,8 +65,8 @@ def test_a_dead_broker_costs_no_clip_a_moment_and_hears_everything_later_as_hist
         play(scene)
         return took_s
 
-    # Delays are drawn by chance, so two runs differ by a second; one wait for the broker's answer would be fifteen.
-    assert receipted_after_s(dead=True) < receipted_after_s(dead=False) + 2
+    # Delays are drawn by chance, so two runs differ by seconds; one wait for the broker's answer would be fifteen.
+    assert receipted_after_s(dead=True) < receipted_after_s(dead=False) + 10
 
 
 def test_what_happened_long_before_it_is_told_says_so() -> None:
