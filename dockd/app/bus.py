@@ -191,8 +191,10 @@ class Bus:
         heads = await self._ledger.heads(ready, skip=skip)
         # A stay may have ended while the ledger answered.
         here = [head for head in heads if head.docking in self._guests]
-        # Reading around errors may take minutes, and a dying card its last: the files that read well come first.
-        if any(self._guests[head.docking].due_salvage() for head in here if head.copy is None):
+        # Reading around errors may take minutes, and a dying card its last: the files that read well come first, those
+        # of every camera on the bus.
+        copied = all(head.copy is None for head in here)
+        if copied and any(self._guests[head.docking].due_salvage() for head in here):
             return await self._choose()
         if self._copies_from_s is not None:
             here = [replace(head, copy=None) for head in here]

@@ -34,7 +34,7 @@ from dockd.edges.copier_process import (
 from dockd.edges.opening import FOLDER, open_card, open_device, opened
 from dockd.errors import CameraGoneError, DockdError, ListingError, PermanentError, Reason, TransientError
 
-SALVAGE_MOST_S = 600
+SALVAGE_MOST_S = 300
 """A file that reads with errors may take the bus for so long, and no longer: what is not read by then is a gap."""
 
 _TRANSIENT = {

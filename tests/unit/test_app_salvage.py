@@ -93,6 +93,26 @@ def test_files_that_read_well_are_copied_before_anything_is_salvaged() -> None:
     play(scene)
 
 
+@pytest.mark.promise("I17")
+def test_no_camera_on_the_bus_waits_for_another_ones_bad_sectors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(SimCard, "_torn", lambda _card, source, _file: source.data == DATA)
+
+    async def scene(world: Scene) -> None:
+        torn = world.camera("torn", {"A.MP4": DATA} | {f"{number}.MP4": b"a" * 900 for number in range(4)})
+        world.dock(torn, 1)
+        await world.until(lambda: any(row.state == "copied" for row in world.auditor.rows()))
+        world.dock(world.camera("sound", {f"{number}.MP4": b"b" * 900 for number in range(4)}), 2)
+        await world.rest()
+        told = [
+            (body["camera"], body["cause"])
+            for (text,) in world.books.connection.execute("SELECT body FROM custody ORDER BY seq")
+            if (body := json.loads(text))["cause"] in {"copied", "salvaged"}
+        ]
+        assert told == [("torn", "copied")] * 4 + [("sound", "copied")] * 4 + [("torn", "salvaged")]
+
+    play(scene)
+
+
 def test_of_a_file_that_gives_nothing_nothing_is_salvaged() -> None:
     async def scene(world: Scene) -> None:
         camera = world.camera("cam", THREE)
