@@ -218,6 +218,9 @@ def _fat_cards() -> dict[str, Crafted]:
         "fat16-folder-without-dots": Crafted(made_fat(_no_dots), "dots", b"loop/"),
         "fat16-dots-lead-elsewhere": Crafted(made_fat(_wrong_dots), "dots", b"a/"),
         "fat16-deep": Crafted(made_fat(lambda i: deep(i, 200)), "too-deep"),
+        "fat16-file-hidden-as-a-label": Crafted(
+            spoilt_fat(lambda i, n: i.disk.write(n.at + 11, b"\x28")), "hidden-file", b"DCIM/F0000003.BIN"
+        ),
         "fat16-behind-the-end": Crafted(made_fat(behind_end), "after-end"),
         "fat16-truncated": Crafted(made_fat(truncated), "truncated"),
         "fat32-root-cycle": Crafted(made_fat(lambda i: i.entry(2, 2), bits=32), "cycle"),

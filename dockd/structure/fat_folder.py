@@ -41,11 +41,17 @@ def entries_of(folder: Folder, pieces: Iterable[bytes], *, wide: bool, findings:
     """Give the files and folders of a folder; `wide` where clusters have 32 bits."""
     dots = 0
     for long, slot, is_behind_end in _named(pieces):
+        raw, attributes, case, high, low, length = _SLOT.unpack(slot)
+        first = low | (high << 16 if wide else 0)
+        if attributes & LABEL:
+            # Linux passes over it; the specification has no clusters and no length in it.
+            if first or length or attributes & FOLDER:
+                where = folder.path + short_name(raw, case).encode()
+                findings.add(ProblemKind.HIDDEN_FILE, where, f"a label of {length} bytes from cluster {first} on")
+            continue
         if is_behind_end:
             findings.add(ProblemKind.AFTER_END, folder.path, "a file stands behind its end, where not all look")
             return
-        raw, attributes, case, high, low, length = _SLOT.unpack(slot)
-        first = low | (high << 16 if wide else 0)
         if raw in DOTS:
             _see_dot(folder, raw, nth=dots, first=first, attributes=attributes, findings=findings)
             dots += 1
@@ -94,7 +100,7 @@ def checksum(raw: bytes) -> int:
 
 
 def _named(pieces: Iterable[bytes]) -> Iterator[tuple[_Long | None, bytes, bool]]:
-    """Give the slots of files and folders: the long name before each, if any, and whether it lies behind the end."""
+    """Give the slots in use: the long name before each, if any, and whether it lies behind the end."""
     long: _Long | None = None
     ended = False
     for piece in pieces:
@@ -108,8 +114,7 @@ def _named(pieces: Iterable[bytes]) -> Iterator[tuple[_Long | None, bytes, bool]
             elif attributes == LONG:
                 long = _longer(long, piece[at : at + SLOT_BYTES])
             else:
-                if not attributes & LABEL:
-                    yield long, piece[at : at + SLOT_BYTES], ended
+                yield long, piece[at : at + SLOT_BYTES], ended
                 long = None
 
 

@@ -41,6 +41,7 @@ class ProblemKind(StrEnum):
     DIRECTORY_LOOP = "directory-loop"
     DOTS = "dots"
     AFTER_END = "after-end"
+    HIDDEN_FILE = "hidden-file"
     ENTRY_SET = "entry-set"
     CHECKSUM = "checksum"
     TOO_DEEP = "too-deep"
