@@ -36,8 +36,8 @@ FIRST_S = 20.0
 """The first whole comparison begins so long after the start: until then the disk is for cameras that wait."""
 REBUILD_S = 3600.0
 """So long after a recovery, receipts of the lost chain are still taken over: a clip may have been in verification."""
-PAGE = 200
-"""Receipts asked for at a time: at most a megabyte of answer, and a few milliseconds of work."""
+PAGE = 100
+"""Receipts asked for at a time: at most half a megabyte of answer, and a few milliseconds of work."""
 KEYS = 1000
 
 
