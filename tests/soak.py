@@ -52,6 +52,8 @@ HARNESSES = {
     "stores": Harness(target="tests.sim.many:scripts", batch=20, limit_s=300.0),
     "wipes": Harness(target="tests.sim.many:losses", batch=10, limit_s=300.0),
     "receipts": Harness(target="tests.fuzz.mutations:numbers", batch=10_000, limit_s=300.0),
+    "cuts": Harness(target="tests.powercut.campaign:numbers", batch=1000, limit_s=1200.0),
+    "ext4": Harness(target="tests.powercut.ext4:numbers", batch=50, limit_s=600.0),
     "kills": Harness(target="tests.killpoint.soaking:numbers", batch=60, limit_s=900.0),
 }
 

@@ -194,6 +194,18 @@ def _places(records: Sequence[Record], which: Sequence[int]) -> list[int]:
 
 def _restarted(wreck: Wreck, judge: Judge, root: Path) -> Iterator[str]:
     """Start station and store again on what is left: everything comes to its receipt and is erased (I17)."""
+    try:
+        after = started_again(wreck, root)
+        yield from Judge(root.parent).faults(after)
+        yield from _unfinished(wreck, judge, root)
+    except (Exception, ExceptionGroup) as error:  # noqa: BLE001 - whatever it is, it is the finding
+        yield f"I17: started again: {error!r}"
+    finally:
+        shutil.rmtree(root)
+
+
+def started_again(wreck: Wreck, root: Path) -> Wreck:
+    """Lay out what is left in a new folder, start station and store on it, and give what there is when they settle."""
     (root / "cameras").mkdir(parents=True)
     for path in wreck.folders:
         (root / path).mkdir(mode=0o700, exist_ok=True)
@@ -201,14 +213,8 @@ def _restarted(wreck: Wreck, judge: Judge, root: Path) -> Iterator[str]:
         (root / path).touch(mode=0o600)
         (root / path).write_bytes(leaf.data)
     claims = Claims("")
-    try:
-        asyncio.run(live(Order(root=str(root), claims="", port=free_port(), pull_after=0, kill_at=0), claims))
-        yield from Judge(root.parent).faults(_wreck_of(root, (*wreck.claims, *claims.kept)))
-        yield from _unfinished(wreck, judge, root)
-    except (Exception, ExceptionGroup) as error:  # noqa: BLE001 - whatever it is, it is the finding
-        yield f"I17: started again: {error!r}"
-    finally:
-        shutil.rmtree(root)
+    asyncio.run(live(Order(root=str(root), claims="", port=free_port(), pull_after=0, kill_at=0), claims))
+    return _wreck_of(root, (*wreck.claims, *claims.kept))
 
 
 def _unfinished(wreck: Wreck, judge: Judge, root: Path) -> Iterator[str]:

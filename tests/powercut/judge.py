@@ -111,6 +111,17 @@ class Judge:
         yield from self._claims(claims, book, wreck, stored, keys)
         yield from self._cameras(claims, book, wreck, stored)
 
+    def lost(self, wreck: Wreck) -> Iterator[str]:
+        """Give every clip that is neither on its camera nor at the store, whatever became of the station (I4)."""
+        objects = self._objects(wreck)
+        stored = {self._stored(wreck, clip_id, objects) for clip_id in objects}
+        for claim in map(json.loads, wreck.claims):
+            if claim["what"] == "laid":
+                leaf = wreck.files.get(f"cameras/{claim['camera']}/{claim['path']}")
+                there = leaf is not None and self._sha256(leaf.data) == claim["sha256"]
+                if not there and claim["sha256"] not in stored:
+                    yield f"I4: {claim['camera']} {claim['path']} is gone, and the store has no {claim['sha256']}"
+
     @staticmethod
     def rows(state: Path) -> Sequence[Row]:
         """Read every clip of a state folder."""

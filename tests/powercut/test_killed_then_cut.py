@@ -15,6 +15,7 @@ from dockd.central.database import Database
 from dockd.edges.ledger.start import open_ledger
 from tests.powercut.campaign import scratch
 from tests.powercut.jobs import require_machine
+from tests.powercut.judge import Judge
 from tests.powercut.late_writer import INDEX, TABLE, WORD, now
 from tests.powercut.life import STATION
 from tests.powercut.oplog import Claimed, read
@@ -94,3 +95,18 @@ def test_an_index_is_synced_before_its_successor_tells_what_a_killed_one_wrote(f
     for database in left(log, INDEX, folder):
         with closing(sqlite3.connect(database)) as db:
             assert db.execute("SELECT word FROM said").fetchall() == [(WORD,)]
+
+
+@pytest.mark.promise("I8")
+@pytest.mark.timeout(300)
+def test_a_ledger_that_was_cut_in_its_making_is_made_and_not_taken_for_one_that_was_lost(folder: Path) -> None:
+    log = folder / "log"
+    with mounted(folder / "mount", log) as mount:
+        killed_in_a_commit(mount, "ledger")
+    medium, judge, places = Medium(), Judge(folder), 0
+    for record in read(log):
+        medium.take(record)
+        places += 1
+        for seed in range(2):
+            assert list(judge.faults(medium.cut(random.Random(2 * places + seed)))) == [], places
+    assert places > 50

@@ -18,6 +18,8 @@ from dockd.edges.ledger.faults import is_corruption
 from dockd.edges.ledger.schema import migrations, require_known
 
 BUSY_TIMEOUT_MS = 5000
+PAGE_BYTES = 4096
+"""SQLite's page: all that there is of a database until its log is moved into it for the first time."""
 _NAMING = tuple(f'"cause":"{cause}"'.encode("ascii") for cause in (MADE, NEW_KEY, RECOVERED))
 
 
@@ -133,8 +135,10 @@ def _links(connection: sqlite3.Connection) -> Iterator[Link]:
 
 def _reading(database: Path) -> sqlite3.Connection:
     journal, log = (database.with_name(f"{database.name}{ending}") for ending in ("-journal", "-wal"))
-    if journal.exists() and not log.exists():
-        # A making that was cut: only a connection that may write takes it back, and without that nobody can read.
+    if journal.exists() and (not log.exists() or database.stat().st_size <= PAGE_BYTES):
+        # A making that was cut: only a connection that may write takes it back, and without that nobody can read. A
+        # log may lie there already, without anything that was ever answered: the first sync of a log syncs the folder
+        # too, and with it that the journal is gone.
         with closing(sqlite3.connect(database, isolation_level=None)) as making:
             making.execute("SELECT count(*) FROM sqlite_master")
     # For reading only: a connection that may write moves the log into the database when it closes, damaged or not.
