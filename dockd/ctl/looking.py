@@ -30,15 +30,15 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     for state, counts in backlog.items():
         if counts["files"]:
             print(f"  {state:<10} {counts['files']:>8} clips {counts['bytes']:>16} bytes")
-    print(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{store['detail']}")
+    print(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{shown(store['detail'])}")
     if any(quarantine.values()):
         print(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
     if differences:
         print(f"  account    {differences} differences: dockctl account")
     if document["continues"]:
-        print(f"  continues  {document['continues']}")
+        print(f"  continues  {shown(document['continues'])}")
     if document["spool_full"]:
-        print(f"  disk full  {document['spool_full']}")
+        print(f"  disk full  {shown(document['spool_full'])}")
     if document["faults"]:
         print(f"  faults     bays {', '.join(map(str, cast('list[int]', document['faults'])))}")
     return EX_FAILED if trouble else EX_OK
@@ -54,7 +54,7 @@ def bays(desk: Desk, arguments: argparse.Namespace) -> int:
             work = cast("dict[str, int]", row["work"])
             lamp = f"{row['colour']} {row['rhythm']}" if row["colour"] != "dark" else "dark"
             done = f"{work['receipted_files']}/{work['files']} receipted, {work['left_files']} left"
-            print(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {row['camera'] or '-':<24} {done}")
+            print(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {shown(row['camera'] or '-'):<24} {done}")
             if row["reason"]:
                 print(f"        {row['reason']}: {shown(row['detail'])}\n        officer: {row['officer']}")
     return EX_FAILED if any(row["reason"] for row in rows) else EX_OK
@@ -67,7 +67,8 @@ def clips(desk: Desk, arguments: argparse.Namespace) -> int:
         stream_json("clips", rows)
         return EX_OK
     for row in rows:
-        why = f"  {row['reason']}: {row['detail']}" if row["reason"] else f"  {row['detail']}" if row["detail"] else ""
+        detail = shown(row["detail"])
+        why = f"  {row['reason']}: {detail}" if row["reason"] else f"  {detail}" if detail else ""
         clip_id = cast("str", row["clip_id"] or "-")[:16]
         print(f"{row['state']:<10} {row['assurance']:<9} {row['length_bytes']:>14} {clip_id:<16} {row['name']}{why}")
     return EX_OK
@@ -104,7 +105,7 @@ def verify(desk: Desk, arguments: argparse.Namespace) -> int:
         if document["compared"]:
             print(f"  compared with {document['compared']} receipts of the store's list")
         if document["continues"]:
-            print(f"  continues {document['continues']}")
+            print(f"  continues {shown(document['continues'])}")
         for problem in problems:
-            print(f"  {problem}")
+            print(f"  {shown(problem)}")
     return EX_FAILED if problems else EX_OK

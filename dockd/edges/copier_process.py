@@ -233,6 +233,13 @@ def _parse(line: bytes) -> Sign | Answer:
     """
     if not line.endswith(b"\n"):
         raise ValueError("it died")
+    try:
+        return _read(line)
+    except (KeyError, RecursionError, TypeError) as error:  # a shape inside a shape that is none of ours
+        raise ValueError(f"it said {line!r:.200}") from error
+
+
+def _read(line: bytes) -> Sign | Answer:
     match json.loads(line):
         case {"at": int(done)}:
             return At(done_bytes=done)

@@ -238,7 +238,7 @@ def _not_acknowledged(method: str, response: Response, expected: str) -> Busy:
     hint = ", a page: does this network ask to sign in?" if is_page else ""
     return Busy(
         reason=Reason.NETWORK if is_page else Reason.STORE,
-        detail=f"{method} answered {response.status} {media_type or 'of no type'}{hint}: expected {expected}",
+        detail=f"{method} answered {response.status} {_printable(media_type) or 'of no type'}{hint}: expected {expected}",
         retry_after_s=None,
     )
 
@@ -246,9 +246,14 @@ def _not_acknowledged(method: str, response: Response, expected: str) -> Busy:
 def _said(method: str, response: Response) -> str:
     """Quote an answer in one safe line."""
     text = response.body.decode("utf-8", "replace")
-    words = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    words = _printable(text)
     quoted = f": {words[:_MAX_QUOTED_CHARS]}" if words else ""
     return f"{method} answered {response.status}{quoted}"
+
+
+def _printable(text: str) -> str:
+    """Keep of a store's words what steers no terminal, on one line."""
+    return " ".join("".join(char if char.isprintable() else " " for char in text).split())
 
 
 def _retry_after_s(response: Response) -> float | None:

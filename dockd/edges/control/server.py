@@ -40,6 +40,9 @@ from dockd.edges.ledger import account_reads, views
 from dockd.edges.ledger.ledger import StationLedger
 
 MOST_ROWS = 1000
+MOST_DIGITS = 18
+"""What a database can be asked for: below 2**63."""
+MOST_SHOWN = 60
 SOCKET_MODE = 0o660
 _UCRED = struct.Struct("3i")
 
@@ -255,8 +258,8 @@ async def _differences(ledger: StationLedger, request: web.Request) -> Document:
 
 def _count(request: web.Request, name: str, default: int) -> int:
     text = request.query.get(name, str(default))
-    if not (text.isascii() and text.isdigit()):
-        raise _wrong(name, text, "a whole number")
+    if not (text.isascii() and text.isdigit() and len(text) <= MOST_DIGITS):
+        raise _wrong(name, text[:MOST_SHOWN], "a whole number")
     return min(int(text), MOST_ROWS) if name == "limit" else int(text)
 
 
