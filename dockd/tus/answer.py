@@ -235,10 +235,11 @@ def _busy(method: str, response: Response) -> Busy:
 def _not_acknowledged(method: str, response: Response, expected: str) -> Busy:
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     is_page = media_type in {"text/html", "application/xhtml+xml"} and not _speaks_tus(response)
+    shown = _printable(media_type) or "of no type"
     hint = ", a page: does this network ask to sign in?" if is_page else ""
     return Busy(
         reason=Reason.NETWORK if is_page else Reason.STORE,
-        detail=f"{method} answered {response.status} {_printable(media_type) or 'of no type'}{hint}: expected {expected}",
+        detail=f"{method} answered {response.status} {shown}{hint}: expected {expected}",
         retry_after_s=None,
     )
 
