@@ -8,6 +8,7 @@ Owns the making, mounting and reading of images. A page of the device is whole o
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,14 +17,26 @@ from pathlib import Path
 
 from tests.powercut.campaign import Ground, UnreadableError, cuts
 from tests.powercut.rebuild import Leaf, Medium, Wreck
-from tests.powercut.workload import MissingError, Recorded, course, mounted, sync
+from tests.powercut.workload import MissingError, Recorded, course, mounted, require_fuse, sync
 
+SYSTEM = "/usr/sbin:/sbin"
+"""Where root's programs are, on any PATH."""
 IMAGE = "disk"
 IMAGE_BYTES = 32 << 20
 PER_RUN = 50
 """Cuts of one recorded workload: a cut takes a mount."""
 RESTARTED = 50
 KILLED = (200, 1500)
+
+
+def require_ext4() -> None:
+    """Raise MissingError unless images can be made and mounted."""
+    require_fuse()
+    for program in ("losetup", "mkfs.ext4", "mount"):
+        if shutil.which(program, path=f"{os.environ.get('PATH', '')}:{SYSTEM}") is None:
+            raise MissingError(f"{program}: not found, expected e2fsprogs and mount to be installed")
+    if not Path("/dev/loop-control").exists():
+        raise MissingError("/dev/loop-control: not there, expected a kernel with loop devices")
 
 
 def record(folder: Path, seed: int, plant: str) -> Recorded:
@@ -98,7 +111,8 @@ def _mount(device: str, root: Path) -> Iterator[None]:
 
 
 def _run(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout
+    where = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:{SYSTEM}"}
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=120, env=where).stdout
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from tests.powercut.campaign import Result
-from tests.powercut.ext4 import PER_RUN
+from tests.powercut.ext4 import PER_RUN, require_ext4
 from tests.powercut.jobs import require_machine, run_all
 
 EXT4 = "tests.powercut.ext4"
@@ -24,7 +24,7 @@ PLANTED = ("ledger-synchronous-off", "erased-before-the-receipt-is-committed")
 def test_a_power_cut_on_ext4_loses_nothing_alters_nothing_and_erases_nothing_early(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    require_machine()
+    require_machine(require_ext4)
     total = Result()
     for result in run_all(EXT4, [(str(run * PER_RUN), str(CUTS // RUNS)) for run in range(RUNS)]):
         total.add(result)
@@ -40,7 +40,7 @@ def test_a_power_cut_on_ext4_loses_nothing_alters_nothing_and_erases_nothing_ear
 @pytest.fixture(scope="module")
 def planted() -> dict[str, Result]:
     """Cuts of workloads with each of the planted faults, up to the first that finds it."""
-    require_machine()
+    require_machine(require_ext4)
     jobs = [("0", str(PLANTED_CUTS), name) for name in PLANTED]
     return dict(zip(PLANTED, run_all(EXT4, jobs), strict=True))
 
