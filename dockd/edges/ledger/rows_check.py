@@ -47,7 +47,9 @@ def check_meta(connection: sqlite3.Connection, chain: Chain, findings: Findings)
     if chain.made is None:
         findings.fault("meta: no custody entry says how the ledger was made")
         return
-    station, instance, created_utc = connection.execute("SELECT station, instance, created_utc FROM meta").fetchone()
+    asked = "SELECT one, station, instance, created_utc FROM meta"
+    one, station, instance, created_utc = connection.execute(asked).fetchone()
+    findings.differs("meta: one", one, 1)
     findings.differs("meta: station", station, chain.made.facts.get("station"))
     findings.differs("meta: instance", instance, chain.made.facts.get("instance"))
     findings.differs("meta: created_utc", created_utc, chain.made.utc)
@@ -57,8 +59,12 @@ def check_dockings(connection: sqlite3.Connection, chain: Chain, findings: Findi
     """Hold each docking against what the chain says of it."""
     left = dict(chain.stays)
     for row in connection.execute("SELECT * FROM dockings ORDER BY key"):
-        docking = docking_of(row)
-        stay = left.pop(docking.key, Stay())
+        stay = left.pop(row[0], Stay())
+        try:
+            docking = docking_of(row)
+        except ValueError as error:
+            findings.fault(f"docking {row[0]}: holds what no docking can: {error!r}")
+            continue
         for what, value, told in _of_docking(docking, stay):
             findings.differs(f"docking {docking.key}: {what}", value, told)
     for key in left:
@@ -97,8 +103,8 @@ def check_clips(connection: sqlite3.Connection, findings: Findings, *, keys_veri
         findings.clips += 1
         try:
             clip = clip_of(row)
-        except ValueError as error:
-            findings.fault(f"clip {row[CAMERA_WIDTH]}: holds what no clip can: {error}")
+        except (KeyError, ValueError) as error:
+            findings.fault(f"clip {row[CAMERA_WIDTH]}: holds what no clip can: {error!r}")
             continue
         told = _told(connection, clip.key, findings)
         _check_row(clip, told, findings)
@@ -176,7 +182,11 @@ def _check_row(clip: Clip, told: _Told, findings: Findings) -> None:
     if told.row is not None and len(findings.faults) == before and row_sha256(clip) != told.row:
         findings.fault(f"clip {clip.key}: its row is not as its last custody entry left it")
     if clip.sha256 is not None:
-        named = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=clip.length_bytes, sha256=clip.sha256)
+        try:
+            named = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=clip.length_bytes, sha256=clip.sha256)
+        except ValueError as error:
+            findings.fault(f"clip {clip.key}: sha256 is {clip.sha256!r}: {error}")
+            return
         if clip.clip_id != named:
             findings.fault(f"clip {clip.key}: clip id is {clip.clip_id}, its identity gives {named}")
 
