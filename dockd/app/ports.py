@@ -10,21 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from dockd.app.card_ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.bay import Tally
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Link
-from dockd.domain.erasure import ErasePermit
 from dockd.domain.event import Event
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import (
     Assurance,
     BayId,
-    Camera,
     Clip,
     ClipId,
     ClipKey,
     DockingId,
-    Gap,
     ListedFile,
     Listing,
     Sha256,
@@ -36,20 +34,10 @@ from dockd.domain.schedule import Head
 from dockd.errors import Reason
 from dockd.tus.upload import Request, Response
 
+# Whoever knows these ports finds those of a card here, too.
+__all__ = ["Attached", "Card", "Cards", "Copied", "ReadAgain", "Salvaged"]
+
 # --- what happens at the bays -------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attached:
-    """A camera came into a bay. `source` is what `Cards.open` needs, opaque to the app.
-
-    `device` is what its filesystem lies in, where that can be read: then its structure is checked with every listing.
-    """
-
-    bay: BayId
-    camera: Camera
-    source: str
-    device: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,111 +70,6 @@ class CameraFeed(Protocol):
 
     def events(self) -> AsyncIterator[FeedEvent]:
         """Give events for ever; an end of the stream means that there will be no more dockings."""
-        ...
-
-
-# --- a docked card ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copied:
-    """A file that is in the spool: synced, renamed, its folder synced, read back and equal (I5, I8)."""
-
-    clip_id: ClipId
-    sha256: Sha256
-    length_bytes: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReadAgain:
-    """A file's bytes as the camera gives them now; `uncached` says that no cache can have answered."""
-
-    sha256: Sha256
-    length_bytes: int
-    uncached: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Salvaged:
-    """A file of which not every byte could be read, in the spool as `Copied` is, with zeros in the gaps.
-
-    `sha256` is of those bytes, read back from the spool. Without gaps it is the whole file after all.
-    """
-
-    clip_id: ClipId
-    sha256: Sha256
-    length_bytes: int
-    gaps: tuple[Gap, ...]
-
-
-class Card(Protocol):
-    """One open card. All methods raise CameraGoneError once the camera has left, and TransientError(USB) on a hang."""
-
-    async def listing(self) -> Listing:
-        """List every file, or raise ListingError (I7): LISTING, STRUCTURE or DUPLICATE_NAME."""
-        ...
-
-    async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
-        """Copy one file into the spool under its clip id; `progress` is told bytes so far.
-
-        Raises:
-            TransientError: GROWING (length or time changed under the copy), DISK, DISK_FULL or HASH (the spool
-                read back otherwise); nothing stays in the spool.
-            PermanentError: UNREADABLE (the card gives an error for this file and is still there), or MISSING.
-
-        """
-        ...
-
-    async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
-        """Copy what can be read of one file into the spool, in small blocks, within a bounded time.
-
-        Raises:
-            TransientError: as `copy` does.
-            PermanentError: UNREADABLE (not a byte can be read, or the file cannot be opened) or MISSING.
-
-        """
-        ...
-
-    async def reread(self, file: ListedFile) -> ReadAgain:
-        """Read a file once more from the card, past every cache (I3).
-
-        Raises:
-            TransientError: GROWING.
-            PermanentError: UNREADABLE or MISSING, as for `copy`.
-
-        """
-        ...
-
-    async def erase(self, permit: ErasePermit) -> None:
-        """Unlink the one file the permit names, sync, and see that it is gone.
-
-        After CameraGoneError and TransientError the file may be there or not: only a complete listing can tell.
-
-        Raises:
-            TransientError: USB, and no answer came, or the file was unlinked and is not surely gone.
-            PermanentError: REFUSED (the card is read-only or says no, or the file is not the one that was read again);
-                the file is still there. MISSING: it was not there to be erased; only a listing may call that erased.
-
-        """
-        ...
-
-    async def close(self) -> None:
-        """Let go of the card; leaves nothing mounted. Never raises, even when the camera is gone."""
-        ...
-
-
-class Cards(Protocol):
-    """Opens cards."""
-
-    async def open(self, attached: Attached) -> Card:
-        """Open a docked camera's card for reading only (I6).
-
-        Raises:
-            CameraGoneError: it left before it was open.
-            ListingError: it is no card we may read (structure, filesystem).
-            TransientError: USB (opening it hangs) or DISK (the spool cannot be opened).
-
-        """
         ...
 
 

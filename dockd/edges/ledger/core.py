@@ -18,17 +18,17 @@ from dockd.domain.model import BayId, Camera, Clip, ClipKey, ClipState, DockingI
 from dockd.edges.ledger.entries import facts_of, found_facts
 from dockd.edges.ledger.rows import (
     CLIP_COLUMNS,
-    NS_PER_S,
     Row,
     Value,
     camera_of,
     changed,
     clip_of,
-    tags_text,
+    found_row,
+    link_row,
     text_in,
     words,
 )
-from dockd.errors import InvariantError, Reason, StaleMoveError
+from dockd.errors import InvariantError, StaleMoveError
 
 CHUNK_ROWS = 1000
 """Rows of a listing held in memory at a time, apart from the listing itself."""
@@ -184,7 +184,7 @@ class LedgerCore:
             gaps=salvaged.gaps,
         )
         # The row first: its entry names it.
-        row = (*_found_row(clip), clip.sha256, clip.clip_id, self.end.seq + 1, docking, gaps_text(clip.gaps))
+        row = (*found_row(clip), clip.sha256, clip.clip_id, self.end.seq + 1, docking, gaps_text(clip.gaps))
         self.connection.execute(_INSERT_SALVAGED, row)
         clip = self.clip(clip.key)
         self._append(
@@ -193,46 +193,6 @@ class LedgerCore:
                   facts={**found_facts(clip), "sha256": salvaged.sha256, "of": str(key), "gaps": gaps_text(clip.gaps)})
         )  # fmt: skip
         return clip
-
-    def broke(self, docking: DockingId, reason: Reason, detail: str, *, time: Timestamp) -> None:
-        """Write down why nothing more is done with a camera in this docking; the first cause stands."""
-        cursor = self.connection.execute(
-            "UPDATE dockings SET reason = ?, detail = ? WHERE key = ? AND reason IS NULL",
-            (reason.value, words(detail), docking),
-        )
-        if cursor.rowcount:
-            facts = {"reason": reason.value, "why": words(detail)}
-            self.note("camera broken", actor="offload", time=time, docking=docking, facts=facts)
-
-    def acknowledge_clip(self, key: ClipKey, *, actor: str, why: str, time: Timestamp) -> Clip:
-        """Write down that somebody has looked at a held clip and lets it be: it stays held, and on the accounts.
-
-        Raises:
-            StaleMoveError: it is not held.
-
-        """
-        cursor = self.connection.execute(
-            "UPDATE clips SET acknowledged = ? WHERE key = ? AND state = 'held'", (words(f"{actor}: {why}"), key)
-        )
-        if cursor.rowcount != 1:
-            raise StaleMoveError(f"clip {key} is {self.clip(key).state.value}, expected held")
-        self.note("acknowledged", actor=actor, time=time, clip=key, facts={"why": words(why)})
-        return self.clip(key)
-
-    def acknowledge_docking(self, docking: DockingId, *, actor: str, why: str, time: Timestamp) -> None:
-        """Write down that somebody has looked at a camera that broke.
-
-        Raises:
-            StaleMoveError: it did not break in that docking.
-
-        """
-        cursor = self.connection.execute(
-            "UPDATE dockings SET acknowledged = ? WHERE key = ? AND reason IS NOT NULL",
-            (words(f"{actor}: {why}"), docking),
-        )
-        if cursor.rowcount != 1:
-            raise StaleMoveError(f"docking {docking} broke for no reason that is on record")
-        self.note("acknowledged", actor=actor, time=time, docking=docking, facts={"why": words(why)})
 
     def annotate(self, key: ClipKey, change: Change) -> None:
         """Set what a clip waits for."""
@@ -369,7 +329,7 @@ class LedgerCore:
     def _insert(self, place: Place, files: Sequence[ListedFile], *, time: Timestamp) -> tuple[Clip, ...]:
         keys = count(self._next_key())
         clips = tuple(_found(place, file, key=ClipKey(key)) for file, key in zip(files, keys, strict=False))
-        self.connection.executemany(_INSERT_CLIP, map(_found_row, clips))
+        self.connection.executemany(_INSERT_CLIP, map(found_row, clips))
         self.connection.executemany(_INSERT_LINK, self._found_links(place, clips, time=time))
         return clips
 
@@ -390,11 +350,11 @@ class LedgerCore:
                 state_to=ClipState.FOUND.value,
                 facts=found_facts(clip),
             )
-            yield _link_row(self._next(entry), clip.key)
+            yield link_row(self._next(entry), clip.key)
 
     def _append(self, entry: Entry) -> Link:
         link = self._next(entry)
-        self.connection.execute(_INSERT_LINK, _link_row(link, entry.clip))
+        self.connection.execute(_INSERT_LINK, link_row(link, entry.clip))
         return link
 
     def _next(self, entry: Entry) -> Link:
@@ -434,15 +394,3 @@ def _found(place: Place, file: ListedFile, *, key: ClipKey) -> Clip:
         tags=tags_of(file),
         urgent=file.urgent,
     )
-
-
-def _found_row(clip: Clip) -> Row:
-    seconds, part_ns = divmod(clip.mtime_ns, NS_PER_S)
-    return (
-        clip.key, clip.docking, clip.docking, clip.path, clip.length_bytes, seconds, part_ns, clip.state.value,
-        clip.kind.value, clip.recording_id, tags_text(clip.tags), int(clip.urgent),
-    )  # fmt: skip
-
-
-def _link_row(link: Link, clip: ClipKey | None) -> Row:
-    return (link.seq, link.prev, link.hash, link.body, clip)

@@ -17,7 +17,7 @@ from dockd.domain.custody import Link
 from dockd.domain.model import Assurance, BayId, Clip, ClipKey, DockingId, ListedFile, Listing, Timestamp
 from dockd.domain.quarantine import Broken, Held
 from dockd.domain.schedule import Head
-from dockd.edges.ledger import reads, views
+from dockd.edges.ledger import quarantined, reads, views
 from dockd.edges.ledger.accounts import LedgerAccounts
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.runner import Runner
@@ -139,17 +139,21 @@ class StationLedger:
     async def broke(self, docking: DockingId, reason: Reason, detail: str) -> None:
         """Write down why nothing more is done with a camera in this docking; the first cause stands."""
         time = self._now()
-        await self._runner.run(lambda core: core.broke(docking, reason, detail, time=time))
+        await self._runner.run(lambda core: quarantined.broke(core, docking, reason, detail, time=time))
 
     async def acknowledge_clip(self, key: ClipKey, *, actor: str, why: str) -> Clip:
         """Write down who lets a held clip be, and why; it stays held."""
         time = self._now()
-        return await self._runner.run(lambda core: core.acknowledge_clip(key, actor=actor, why=why, time=time))
+        return await self._runner.run(
+            lambda core: quarantined.acknowledge_clip(core, key, actor=actor, why=why, time=time)
+        )
 
     async def acknowledge_docking(self, docking: DockingId, *, actor: str, why: str) -> None:
         """Write down who has looked at a camera that broke, and what they say."""
         time = self._now()
-        await self._runner.run(lambda core: core.acknowledge_docking(docking, actor=actor, why=why, time=time))
+        await self._runner.run(
+            lambda core: quarantined.acknowledge_docking(core, docking, actor=actor, why=why, time=time)
+        )
 
     async def held(self, *, key: ClipKey | None = None, after: ClipKey, limit: int) -> Sequence[Held]:
         """Give held clips in the order in which they were found, or that one."""

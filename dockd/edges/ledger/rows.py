@@ -196,6 +196,20 @@ def link_of(row: Row) -> Link:
     return Link(seq=seq, prev=prev, hash=digest, body=body)
 
 
+def found_row(clip: Clip) -> Row:
+    """Write a clip that was just found, in the order in which it is inserted."""
+    seconds, part_ns = divmod(clip.mtime_ns, NS_PER_S)
+    return (
+        clip.key, clip.docking, clip.docking, clip.path, clip.length_bytes, seconds, part_ns, clip.state.value,
+        clip.kind.value, clip.recording_id, tags_text(clip.tags), int(clip.urgent),
+    )  # fmt: skip
+
+
+def link_row(link: Link, clip: ClipKey | None) -> Row:
+    """Write a custody entry as it is inserted."""
+    return (link.seq, link.prev, link.hash, link.body, clip)
+
+
 def changed(before: Clip, after: Clip) -> dict[str, Value]:
     """Give the columns in which two versions of a clip differ, as they are stored."""
     columns: dict[str, Value] = {}
