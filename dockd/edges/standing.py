@@ -12,7 +12,7 @@ Identity = tuple[int, int]
 
 
 class Standing:
-    """Some files or folders that were opened."""
+    """Some files or folders that somebody has open, so that no other can have their number meanwhile."""
 
     def __init__(self, *paths: Path) -> None:
         """Know nothing yet."""
