@@ -262,6 +262,8 @@ class Auditor:
     def _copied(self, row: Row) -> None:
         """Judge a copy at the commit that claims it (I8, I5)."""
         data = {str(clip_id): data for clip_id, data in self._disk.synced.items()}.get(row.clip_id or "")
+        if data is None and row.clip_id in self._disk.taken:
+            return  # it was synced, and the whole disk went while the record was on its way
         require(data is not None, f"I8: clip {row.key} is on record as copied, and no synced copy is in the spool")
         digest = sha256(data or b"").hexdigest()
         rotten = row.clip_id in self._disk.rotten

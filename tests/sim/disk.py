@@ -26,6 +26,7 @@ class Disk:
         self.seen: dict[ClipId, bytes] = {}
         self.synced: dict[ClipId, bytes] = {}
         self.rotten: set[ClipId] = set()
+        self.taken: set[ClipId] = set()
         self.discarding: Looks = _nobody_looks
 
     def lose_power(self) -> None:
@@ -37,6 +38,7 @@ class Disk:
 
     def vanish(self) -> None:
         """Lose every copy under the running program."""
+        self.taken |= self.synced.keys()
         self.seen, self.synced = {}, {}
 
     def rot(self) -> None:
@@ -138,6 +140,7 @@ class SimSpool:
         self._disk.seen[clip_id] = data
         await self._power.step("copy, folder fsync")
         self._disk.synced[clip_id] = data
+        self._disk.taken.discard(clip_id)
         await self._power.step("copy, read back")
         if self._fate.strikes(Fault.SPOOL_MISREAD, clip_id[:8]):
             del self._disk.seen[clip_id], self._disk.synced[clip_id]
