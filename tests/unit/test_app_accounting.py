@@ -304,6 +304,7 @@ def begin_anew(world: Scene) -> None:
         rack=world.rack,
         now_s=world.clock.monotonic_s,
     )
+    world.disk.discarding = world.auditor.discarding
 
 
 @pytest.mark.promise("I18")
