@@ -114,6 +114,9 @@ async def calm(world: World) -> None:
     """All faults end; every camera is docked once more; nothing may be left to do in the end (I17)."""
     world.fate.calm = True
     world.fate.note("calm")
+    for camera in world.cameras:
+        for file in camera.files.values():
+            file.grows = 0  # what was copied, lost here and then grew is rightly held
     await wait(world, 1.0)
     world.store.hurry()
     if await _dock_each(world, strict=False):
