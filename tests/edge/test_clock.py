@@ -119,3 +119,29 @@ def test_chance_is_spread_over_its_range() -> None:
     drawn = [chance.jitter() for _ in range(1000)]
     assert all(0 <= number < 1 for number in drawn)
     assert {int(number * 10) for number in drawn} == set(range(10))
+
+
+@pytest.mark.parametrize("zone", ["Europe/London", "America/St_Johns", "UTC-13", "Pacific/Apia"])
+@pytest.mark.parametrize("change_s", [1_774_746_000, 1_792_890_000], ids=["forward", "back"])
+def test_a_time_zone_and_its_summer_time_change_nothing(
+    monkeypatch: pytest.MonkeyPatch, zone: str, change_s: int
+) -> None:
+    """Around London's two changes of 2026, every ten minutes: UTC, no moment left out and none written twice."""
+    said: list[str] = []
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        for moment_s in range(change_s - 7200, change_s + 7200, 600):
+
+            class Then(datetime):
+                @classmethod
+                def now(cls, tz: tzinfo | None = None, *, at_s: int = moment_s) -> "Then":
+                    return cls.fromtimestamp(at_s, tz)
+
+            monkeypatch.setattr("dockd.edges.clock.datetime", Then)
+            said.append(SystemClock().now().utc)
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert said == [f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}.000000Z"
+                    for at_s in range(change_s - 7200, change_s + 7200, 600)]  # fmt: skip
