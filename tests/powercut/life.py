@@ -47,7 +47,7 @@ class Order:
     kill_before_sync: int = 0
     kill_before_sync_of: str = ""
     plant: str = ""
-    within_s: float = 30.0
+    within_s: float = 120.0
 
     def text(self) -> str:
         """Write it down."""

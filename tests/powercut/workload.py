@@ -24,7 +24,7 @@ KILLED = -9
 LOGS = (r"^ledger\.db-wal$", r"^index\.sqlite3-wal$", "")
 """Before whose sync a life is killed: commits that nobody was told of, and that the next life finds."""
 DISK_WORDS = (b"disk I/O error", b"Input/output error")
-WITHIN_S, PLANTED_WITHIN_S = 60.0, 10.0
+WITHIN_S, PLANTED_WITHIN_S = 120.0, 10.0
 """How long a life may take: half a second where nothing disturbs it, and for ever with some planted faults."""
 PARTS = r"\.part$"
 OTHERS = (
