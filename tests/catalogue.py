@@ -22,7 +22,7 @@ NOT_YET = "not yet: needs "
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
 _PROMISE = re.compile(r"^- \*\*(I[0-9]+)\b", re.MULTILINE)
-_COLLECTED = re.compile(r"^(tests/[^ ]*\.py(?:::\w+)+)(?:\[.*)?$", re.MULTILINE)
+_COLLECTED = re.compile(r"^(tests/[\w/]+\.py(?:::\w+)+)(?:\[.*)?$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +122,11 @@ def collected() -> frozenset[str]:
     """Ask pytest which tests there are."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", str(HERE)]
     said = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=300, check=True).stdout
+    return tests_in(said)
+
+
+def tests_in(said: str) -> frozenset[str]:
+    """Read what `pytest --collect-only -q` prints: one test a line, its cases as one."""
     return frozenset(_COLLECTED.findall(said))
 
 

@@ -7,7 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests import catalogue
-from tests.catalogue import FAULTS, MUTANTS, Row, gaps, missing, promises_of, read_results, rows_of, unkept, unproven
+from tests.catalogue import (
+    FAULTS,
+    MUTANTS,
+    Row,
+    gaps,
+    missing,
+    promises_of,
+    read_results,
+    rows_of,
+    tests_in,
+    unkept,
+    unproven,
+)
 
 CONFTEST = Path(__file__).parents[1] / "conftest.py"
 ROOT = FAULTS.parent.parent
@@ -50,6 +62,11 @@ def test_what_a_table_lacks_is_named() -> None:
 
 def test_a_test_that_is_not_there_is_named() -> None:
     assert list(missing(ROWS, frozenset({TWO}))) == [f"1: {ONE} does not exist"]
+
+
+def test_what_pytest_collects_is_read_line_by_line() -> None:
+    said = f"{ONE}\n{ONE}x[a b::c]\n{ONE}x[d\\n]\n{TWO}\n\n4 tests collected in 0.01s\n"
+    assert tests_in(said) == {ONE, f"{ONE}x", TWO}
 
 
 SOURCE = """
