@@ -53,7 +53,11 @@ MUTANTS = {
     "a folder needs no dots": ("fat_folder", "if folder.parent is not None and dots < len(DOTS):", "if dots < 0:"),
     "dots may lead anywhere": ("fat_folder", "        if first in expected:\n", "        if expected:\n"),
     "a label is a file": ("fat_folder", "if attributes & LABEL:", "if attributes == 0xFF:"),
-    "a label may hide a file": ("fat_folder", "            if first or length or attributes & FOLDER:", "            if length < 0:"),
+    "a label may hide a file": (
+        "fat_folder",
+        "            if first or length or attributes & FOLDER:",
+        "            if length < 0:",
+    ),
     "a deleted file is a file": ("fat_folder", "if head in (FREE, DELETED):", "if head == FREE:"),
     "a card is never cut short": ("fat_boot", "if size_bytes > blocks.size_bytes:", "if size_bytes < 0:"),
     "dirty is fatal": ("check", "findings.note(ProblemKind.DIRTY", "findings.add(ProblemKind.DIRTY"),
