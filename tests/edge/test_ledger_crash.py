@@ -116,6 +116,7 @@ def test_a_log_cut_at_any_length_gives_back_whole_transactions_only(tmp_path: Pa
         if not made:
             continue  # cut before even the schema was whole: a new ledger will be made
         report = verify_state(folder, SIGNER.pinned().verify)
-        assert report.clean, (length, report.faults)
+        # Beside no checkpoint, which would tell that the log is not whole.
+        assert {*report.faults} <= {"checkpoint: is not there, expected one beside a ledger in use"}, length
         entries.add(report.entries)
     assert len(entries) > 2
