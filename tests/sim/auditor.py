@@ -17,6 +17,7 @@ from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId, ClipKey
 from tests.sim.cameras import SimCamera
 from tests.sim.disk import Disk
+from tests.sim.promise import require
 from tests.sim.rack import Rack
 from tests.sim.store import Store
 
@@ -44,10 +45,6 @@ READINGS = 3
 """So many readings in a row that differ from what was copied are a camera that cannot be believed."""
 LAG_S = 1.0
 """A lamp may be this late with bad news: counts are read ten times a second, and answers take their time."""
-
-
-class ViolationError(AssertionError):
-    """A promise was broken."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +84,8 @@ class Auditor:
         self._checked_receipts: set[str] = set()
         self.unlinked: list[tuple[SimCamera, bytes, str]] = []
         self._before: list[tuple[SimCamera, bytes, str]] = []
+        self._ids: dict[tuple[object, ...], str | None] = {}
+        self._identities: dict[str | None, tuple[object, ...]] = {}
 
     def begin_anew(self, connection: sqlite3.Connection) -> None:
         """Believe another ledger from now on, as it is; what was unlinked before it must be at the store all the same.
@@ -260,7 +259,10 @@ class Auditor:
                 pass
 
     def _copied(self, row: Row) -> None:
-        """Judge a copy at the commit that claims it (I8, I5)."""
+        """Judge a copy at the commit that claims it (I8, I5), and its name, also over a lost ledger (I10)."""
+        identity = (row.serial, row.volume, row.path, row.length_bytes, row.sha256)
+        named = self._ids.setdefault(identity, row.clip_id), self._identities.setdefault(row.clip_id, identity)
+        require(named == (row.clip_id, identity), f"I10: clip {row.key}, {identity}, is {row.clip_id}, {named} before")
         data = {str(clip_id): data for clip_id, data in self._disk.synced.items()}.get(row.clip_id or "")
         if data is None and row.clip_id in self._disk.taken:
             return  # it was synced, and the whole disk went while the record was on its way
@@ -376,9 +378,3 @@ class Auditor:
             for key, serial, volume, docking, path, length, state, digest, clip_id, url, receipt
             in self._connection.execute(sql + where, values)
         ]  # fmt: skip
-
-
-def require(holds: bool, message: str) -> None:  # noqa: FBT001 - reads as assert, and is never optimised away
-    """Fail the run on a broken promise."""
-    if not holds:
-        raise ViolationError(message)

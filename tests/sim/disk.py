@@ -12,6 +12,7 @@ from dockd.domain.model import ClipId, Sha256
 from dockd.errors import Reason, TransientError
 from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power
+from tests.sim.promise import require
 
 ROOT = Path("/spool")
 Looks = Callable[[str], None]
@@ -20,9 +21,10 @@ Looks = Callable[[str], None]
 class Disk:
     """What outlives a run of the program."""
 
-    def __init__(self, fate: Fate, *, capacity_bytes: int) -> None:
+    def __init__(self, fate: Fate, *, capacity_bytes: int, reserve_bytes: int) -> None:
         self.fate = fate
         self.capacity_bytes = capacity_bytes
+        self.reserve_bytes = reserve_bytes
         self.seen: dict[ClipId, bytes] = {}
         self.synced: dict[ClipId, bytes] = {}
         self.rotten: set[ClipId] = set()
@@ -134,6 +136,8 @@ class SimSpool:
             await self._power.step("copy, stalled write", least_s=5, most_s=5)
         if self._fate.strikes(Fault.WRITE_FULL, clip_id[:8]):
             raise TransientError(Reason.DISK_FULL, "spool: write: No space left on device")
+        left_bytes = self._disk.free_bytes - len(data)
+        require(left_bytes >= self._disk.reserve_bytes, f"I16: a copy leaves {left_bytes} bytes for the ledger")
         await self._power.step("copy, fdatasync")
         if self._fate.strikes(Fault.FSYNC, clip_id[:8]):
             raise TransientError(Reason.DISK, "spool: fdatasync: Input/output error")

@@ -12,9 +12,10 @@ from dockd.app.policy import Policy
 from dockd.domain.model import Assurance, BayId
 from dockd.tus.message import Request, Response
 from tests.sim import cameras, wire
-from tests.sim.auditor import PROVEN, require
+from tests.sim.auditor import PROVEN
 from tests.sim.fate import Fate, Fault
 from tests.sim.loop import SpinError, StuckError, simulate
+from tests.sim.promise import require
 from tests.sim.shift import Outcome, words
 from tests.sim.store import ENDPOINT
 from tests.sim.world import STATION, Setup, World

@@ -10,15 +10,18 @@ from dataclasses import dataclass, field
 
 from dockd.domain.bay import Phase
 from dockd.domain.model import Assurance, BayId
-from tests.sim.auditor import PROVEN, require
+from tests.sim.auditor import PROVEN
 from tests.sim.cameras import SimCamera
 from tests.sim.day import happen, wait
 from tests.sim.fate import Fate, Fault
 from tests.sim.loop import SpinError, StuckError, simulate
+from tests.sim.promise import require
 from tests.sim.world import Setup, World, policy_of
 
 CALM_S = 4 * 3600.0
 """Long enough for every back-off that was begun; what is not done by then is stuck."""
+ROUNDS = 3
+"""A disk may be full of what a camera that comes last has to be docked for."""
 PLANS: tuple[dict[BayId, str], ...] = (
     {BayId(1): "a"},
     {BayId(1): "a", BayId(2): "a"},
@@ -121,8 +124,11 @@ async def calm(world: World) -> None:
     world.store.hurry()
     if await _dock_each(world, strict=False):
         # A copy proved lost after its camera was listed, and keeps its recording back: only the next listing tells
-        # whether the camera still has it.
-        await _dock_each(world, strict=True)
+        # whether the camera still has it. Or copies of held clips fill the disk until their camera is docked again.
+        rounds = 1
+        while await _dock_each(world, strict=True):
+            rounds += 1
+            require(rounds <= ROUNDS, "I17: the disk stays full, whichever camera is docked")
     world.rack.end()
     limit_s = asyncio.get_running_loop().time() + CALM_S
     await wait(world, 2.0)
@@ -160,14 +166,21 @@ async def _dock_each(world: World, *, strict: bool) -> bool:
         await wait(world, 1.0)
         world.auditor.look_at_lamps()
         left |= await _judge_docked(world, docked, strict=strict)
-    return left or any(row.state == "found" for row in world.auditor.rows())
+    return left or (not strict and any(row.state == "found" for row in world.auditor.rows()))
 
 
 async def _busy(world: World) -> bool:
     """Whether anything is left to do; the station does not wait for receipts that are overdue, we do."""
     station = world.running.station
     overdue = (await station.view()).uplink.overdue_files
+    if _stuck(world):
+        return False
     return not (station.offloaded and station.uploaded) or overdue > 0
+
+
+def _stuck(world: World) -> bool:
+    """Whether only another camera can make room; while copies have a grace, time can."""
+    return world.running.station.stuck and not world.setup.policy.grace_s
 
 
 def _is_second_twin(world: World, camera: SimCamera) -> bool:
@@ -179,6 +192,8 @@ async def _judge_docked(world: World, docked: list[SimCamera], *, strict: bool) 
     """Every file of a docked camera is dealt with, and its lamp says so; say whether a lost clip keeps any back."""
     left = False
     bays = {bay.number: bay for bay in (await world.running.station.view()).bays}
+    if _stuck(world):
+        return True
     for camera in docked:
         assert camera.bay is not None
         bay = bays[camera.bay]
@@ -190,7 +205,7 @@ async def _judge_docked(world: World, docked: list[SimCamera], *, strict: bool) 
             require(bay.work.unreceipted_files == 0, f"I17: {camera.name}: {bay.work.unreceipted_files} unreceipted")
         if world.setup.receipts and world.setup.policy.erase:
             stays = set() if strict else {path for path in camera.files if _stem(path) in map(_stem, lost)}
-            left |= bool(stays)
+            left |= bool(stays) and not strict
             require(camera.files.keys() <= stays, f"I17: {camera.name} still has {sorted(camera.files)}")
         if not (world.setup.receipts and world.setup.policy.erase):
             listed = {file.path for file in camera.listed[camera.stay].files}
@@ -209,6 +224,7 @@ def judge(world: World) -> None:
     world.auditor.final()
     world.auditor.accounts(forgotten=world.forgotten)
     world.auditor.told(world.broker.taken)
+    require(world.broker.most_in_flight <= 10, f"I16: {world.broker.most_in_flight} events were in flight at once")
     wanted = PROVEN if world.setup.receipts else {"uploaded"}
     away = {camera.identity.serial for camera in world.cameras if _is_second_twin(world, camera)}
     for row in world.auditor.rows():

@@ -16,8 +16,8 @@ from dockd.app.stay import Stay
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.listing import Reconciled, reconcile
 from dockd.domain.model import Clip, DockingId, Listing
-from tests.sim.auditor import ViolationError
 from tests.sim.fate import Fault
+from tests.sim.promise import ViolationError
 from tests.sim.scene import Scene, play
 
 DATA = bytes(range(1, 251)) * 8

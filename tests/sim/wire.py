@@ -12,7 +12,8 @@ from dockd.tus.upload import Request, Response
 from tests.sim.disk import SimSpool
 from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power
-from tests.sim.store import TUS, Store
+from tests.sim.promise import require
+from tests.sim.store import ENDPOINT, TUS, Store
 
 CHUNK_BYTES = 400
 RATE_BYTES_S = 1500.0
@@ -40,6 +41,7 @@ class SimWire:
 
     async def _exchange(self, request: Request, source: Path | None, progress: Callable[[int], None]) -> Response:
         fate, what = self._fate, f"{request.method} {request.url}"
+        require(request.url.startswith(ENDPOINT), f"I14: {what} is not at the store")
         await self._power.step(what, least_s=0.005, most_s=0.1)
         if fate.lasts(Fault.BLACK_HOLE, what):
             await self._power.step(what, most_s=DEADLINE_S)

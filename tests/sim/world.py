@@ -35,6 +35,8 @@ NAMES = (
     b"DCIM/100/not\xffutf8\n.MOV",
     b"LOG",
 )
+ROOM_BYTES = (60_000, 60_000, 60_000, 6_000)
+"""Most disks never fill up by themselves; without receipts nothing ever goes, and a small one would stay full."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +102,11 @@ class World:
         self.setup = setup
         self.buses = buses
         self.clock = SimClock(fate)
-        self.disk = Disk(fate, capacity_bytes=60_000)
+        self.disk = Disk(
+            fate,
+            capacity_bytes=fate.random.choice(ROOM_BYTES) if setup.receipts else ROOM_BYTES[0],
+            reserve_bytes=setup.policy.reserve_bytes,
+        )
         self.store = Store(fate, now_s=self.clock.monotonic_s, gives_receipts=setup.receipts)
         self.accounts = StoreAccounts(store=self.store, offered=setup.receipts)
         self.keys = SimKeys(self.store.key) if setup.receipts else SimKeys()
