@@ -122,10 +122,10 @@ def collected() -> frozenset[str]:
     """Ask pytest which tests there are."""
     command = [sys.executable, "-m", "pytest", "--collect-only", "-q", str(HERE)]
     said = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=300, check=True).stdout
-    return tests_in(said)
+    return names_in(said)
 
 
-def tests_in(said: str) -> frozenset[str]:
+def names_in(said: str) -> frozenset[str]:
     """Read what `pytest --collect-only -q` prints: one test a line, its cases as one."""
     return frozenset(_COLLECTED.findall(said))
 

@@ -45,7 +45,7 @@ def says_what_is_wrong(error: ConfigError) -> None:
 
 
 @pytest.mark.promise("I16")
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given(parts=st.lists(blocks, max_size=4), whole=st.booleans(), end=st.sampled_from(["\n", "\r\n", "\r", "\n\n"]))
 def test_any_configuration_is_one_or_is_refused_with_path_value_and_expectation(
     *, parts: list[str], whole: bool, end: str

@@ -55,7 +55,7 @@ def test_any_chain_that_was_written_holds(told: list[Entry]) -> None:
 
 
 @pytest.mark.promise("I18")
-@settings(max_examples=500)
+@settings(max_examples=250)
 @given(chains, st.data())
 def test_any_edit_of_a_chain_is_found(told: list[Entry], data: st.DataObject) -> None:
     """But for its end: that a chain was cut is seen by who knows its head, the store's receipts for one."""

@@ -237,7 +237,7 @@ shapes = st.one_of(
 )  # fmt: skip
 
 
-@settings(max_examples=400)
+@settings(max_examples=200)
 @given((shapes | json_values).map(lambda value: json.dumps(value).encode()) | st.binary(max_size=60))
 def test_a_copier_that_says_anything_is_understood_or_lost_and_nothing_else(line: bytes) -> None:
     try:

@@ -231,7 +231,7 @@ def claims_kept(text: str, genuine: Genuine) -> bool:
     )
 
 
-FEW = settings(max_examples=400, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+FEW = settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.promise("I1")

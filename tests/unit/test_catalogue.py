@@ -13,10 +13,10 @@ from tests.catalogue import (
     Row,
     gaps,
     missing,
+    names_in,
     promises_of,
     read_results,
     rows_of,
-    tests_in,
     unkept,
     unproven,
 )
@@ -66,7 +66,7 @@ def test_a_test_that_is_not_there_is_named() -> None:
 
 def test_what_pytest_collects_is_read_line_by_line() -> None:
     said = f"{ONE}\n{ONE}x[a b::c]\n{ONE}x[d\\n]\n{TWO}\n\n4 tests collected in 0.01s\n"
-    assert tests_in(said) == {ONE, f"{ONE}x", TWO}
+    assert names_in(said) == {ONE, f"{ONE}x", TWO}
 
 
 SOURCE = """
