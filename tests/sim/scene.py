@@ -46,11 +46,11 @@ class Planned(Fate):
 class Scene(World):
     """A world under a test's control."""
 
-    def __init__(self, *, policy: Policy, receipts: bool, buses: Mapping[int, str]) -> None:
+    def __init__(self, *, policy: Policy, receipts: bool, buses: Mapping[int, str], broker: bool = True) -> None:
         self.planned = Planned()
         super().__init__(
             self.planned,
-            setup=Setup(policy=policy, receipts=receipts),
+            setup=Setup(policy=policy, receipts=receipts, broker=broker),
             buses={BayId(number): bus for number, bus in buses.items()},
         )
 
@@ -130,11 +130,12 @@ def play(
     policy: Policy = POLICY,
     receipts: bool = True,
     buses: Mapping[int, str] | None = None,
+    broker: bool = True,
 ) -> None:
     """Play a scene from the start of the program to its end."""
 
     async def whole() -> None:
-        scene = Scene(policy=policy, receipts=receipts, buses=buses or {1: "a", 2: "a"})
+        scene = Scene(policy=policy, receipts=receipts, buses=buses or {1: "a", 2: "a"}, broker=broker)
         scene.boot()
         try:
             await main(scene)

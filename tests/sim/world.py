@@ -46,6 +46,7 @@ class Setup:
     policy: Policy
     receipts: bool
     claims_early: bool = False
+    broker: bool = True
 
 
 def policy_of(fate: Fate, *, erase: bool | None = None, wanted: Assurance | None = None) -> Policy:
@@ -87,7 +88,7 @@ class Run:
             lamps=SimLamps(world.fate, self.power, shown=world.auditor.shown),
             clock=world.clock,
             chance=world.fate,
-            broker=world.broker,
+            broker=world.broker if world.setup.broker else None,
             accounting=Accounting(store=SimAccounts(world.accounts, world.fate, self.power), book=self.ledger.accounts),
         )
         self.station = Station(bays=world.buses, ports=ports, policy=world.setup.policy)

@@ -160,3 +160,14 @@ def test_no_event_says_the_name_of_a_file_or_a_free_text() -> None:
 def test_every_event_type_is_told_by_some_entry() -> None:
 
     assert {telling.type for telling in EVENTS.values()} == set(EventType)
+
+
+def test_a_station_without_a_broker_does_its_work_and_tells_nobody() -> None:
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", FOUR), 1)
+        await world.rest()
+        await asyncio.sleep(60)
+        assert {row.state for row in world.auditor.rows()} == {"erased"}
+        assert not world.broker.taken
+
+    play(scene, broker=False)
