@@ -25,7 +25,7 @@ def outcomes() -> list[Outcome]:
 @pytest.mark.promise("I4")
 @pytest.mark.promise("I17")
 @pytest.mark.promise("I18")
-@pytest.mark.timeout(max(120, WIPES))
+@pytest.mark.timeout(max(400, WIPES))
 def test_a_spool_or_ledger_lost_at_any_instant_loses_no_clip(outcomes: list[Outcome]) -> None:
     failed = [outcome for outcome in outcomes if outcome.error]
     assert not failed, "\n\n".join(map(str, failed[:3]))
