@@ -25,7 +25,7 @@ MORE = (Fault.POWER, Fault.LOST)
 ALIKE = ("mkdir", "central/objects/..")
 ALIKE_NTH = frozenset({1, 2, 128, 256})
 """The 256 folders of a store's first start are made one by one by one line: four of them stand for all."""
-ENDS_WITHIN_S = 1500
+ENDS_WITHIN_S = 2400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
