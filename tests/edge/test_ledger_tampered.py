@@ -34,7 +34,7 @@ EVERY = int(os.environ.get("DOCKD_TAMPER_EVERY", "6"))
 """Of the edits of values one in so many is tried, another in each entry; 1 tries them all."""
 OTHER = replace(CAMERA, serial=CameraSerial("CAM0002"), model="")
 
-pytestmark = [pytest.mark.promise("I18"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.promise("I18"), pytest.mark.timeout(1800 // EVERY)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
