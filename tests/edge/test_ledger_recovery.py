@@ -319,6 +319,25 @@ async def test_a_checkpoint_is_believed_under_the_key_that_the_damaged_chain_sti
     assert (old(facts), facts["basis"]) == (end, "checkpoint")
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE clips SET kind = CAST(x'76ff' AS TEXT) WHERE key = 2",
+        "UPDATE clips SET detail = CAST(x'ff' AS TEXT) WHERE key = 1",
+        "UPDATE clips SET tags = 'emptx' WHERE key = 2",
+        "UPDATE dockings SET serial = CAST(x'43ff' AS TEXT)",
+        "UPDATE dockings SET reason = 'usc'",
+    ],
+)
+async def test_a_row_that_rotted_until_nobody_can_read_it_is_damage(tmp_path: Path, statement: str) -> None:
+    """SQLite's own check does not look into texts; the service would meet them again at every start."""
+    end = await made(tmp_path)
+    tampered(tmp_path, statement)
+    facts = await recovered(tmp_path)
+    assert "holds what cannot be" in facts["why"]
+    assert (old(facts), facts["basis"]) == (end, "database")
+
+
 # --- the key --------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ Owns every look at a file that may be damaged. Writes nothing, and knows no stat
 """
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +14,8 @@ from dockd.domain.checkpoint import Head
 from dockd.domain.custody import BrokenChainError, Link, verify
 from dockd.domain.recovery import CAUSE as RECOVERED, continued
 from dockd.edges.ledger.entries import MADE, NEW_KEY, facts_in
-from dockd.edges.ledger.faults import is_corruption
+from dockd.edges.ledger.faults import Damage, damage_of, is_corruption
+from dockd.edges.ledger.rows import Row, clip_of, docking_of
 from dockd.edges.ledger.schema import migrations, require_known
 
 BUSY_TIMEOUT_MS = 5000
@@ -86,7 +87,8 @@ def look(connection: sqlite3.Connection, found: Survey, *, database: Path, mark:
         sqlite3.Error: it is damaged, or the disk fails.
 
     """
-    if not require_known(connection, database=database, newest=newest):
+    version = require_known(connection, database=database, newest=newest)
+    if not version:
         found.empty = True
         return
     connection.execute("BEGIN")  # one snapshot, also beside a person's shell
@@ -99,6 +101,8 @@ def look(connection: sqlite3.Connection, found: Survey, *, database: Path, mark:
             _note(link, found, mark=mark)
     except (BrokenChainError, ValueError) as error:
         found.fault = found.fault or f"the custody chain is broken: {error}"
+    if version == newest:
+        found.fault = found.fault or _unreadable(connection)
     connection.execute("COMMIT")
     if row is None:
         rows = connection.execute("SELECT (SELECT count(*) FROM custody) + (SELECT count(*) FROM clips)").fetchone()
@@ -124,6 +128,35 @@ def _note(link: Link, found: Survey, *, mark: frozenset[int]) -> None:
         if cause == RECOVERED:
             head = continued(facts)
             found.continues = head.instance if head is not None else None
+
+
+def _unreadable(connection: sqlite3.Connection) -> str:
+    """Say which row of those that the service works with cannot be read: SQLite does not look into texts."""
+    clips = (
+        "SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
+        " WHERE c.state <> 'erased' ORDER BY c.key"
+    )
+    lenient, connection.text_factory = connection.text_factory, str
+    try:
+        return _unreadable_row(connection, "docking", "SELECT * FROM dockings ORDER BY key", docking_of) or (
+            _unreadable_row(connection, "clip", clips, clip_of)
+        )
+    finally:
+        connection.text_factory = lenient
+
+
+def _unreadable_row(connection: sqlite3.Connection, what: str, sql: str, read: Callable[[Row], object]) -> str:
+    count = 0
+    try:
+        for count, row in enumerate(connection.execute(sql), 1):  # noqa: B007 - how far it came is told
+            read(row)
+    except (KeyError, ValueError) as error:
+        return f"{what} row {count} holds what cannot be: {error!r}"
+    except sqlite3.OperationalError as error:
+        if damage_of(error) is Damage.CONNECTION:
+            raise
+        return f"{what} row {count + 1} holds what cannot be: {error}"
+    return ""
 
 
 def _links(connection: sqlite3.Connection) -> Iterator[Link]:
