@@ -18,7 +18,8 @@ MISSED_OF_ALL = 0.01
 
 def show(name: str, done: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
-        sys.stdout.write(f"\nall kill points of the two-clip run of {name}: {done}\n")
+        which = "all kill points" if ONE_IN == 1 else f"one strike in {ONE_IN} at the kill points"
+        sys.stdout.write(f"\n{which} of the two-clip run of {name}: {done}\n")
 
 
 def nothing_wrong(done: Campaign) -> None:
