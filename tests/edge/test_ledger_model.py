@@ -122,7 +122,12 @@ class LedgerMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.clips)
     @rule(pick=st.randoms(use_true_random=False), lawful=st.integers(0, 7), one_of_all=st.sampled_from(Move))
     def move(self, pick: Any, lawful: int, one_of_all: Move) -> None:  # noqa: ANN401 - hypothesis gives its own Random
-        """Try a move on any clip: mostly a lawful one, so that clips come far."""
+        """Try a few moves on any clips: mostly lawful ones, so that clips come far."""
+        for _ in range(3):
+            self.move_one(pick, lawful, one_of_all)
+
+    def move_one(self, pick: Any, lawful: int, one_of_all: Move) -> None:  # noqa: ANN401 - the same
+        """Try a move on any clip."""
         key = pick.choice(sorted(self.clips))
         before = self.clips[key]
         move = pick.choice([each for state, each in TRANSITIONS if state is before.state]) if lawful else one_of_all
@@ -242,7 +247,7 @@ class LedgerMachine(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
-LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+LedgerMachine.TestCase.settings = settings(max_examples=40, stateful_step_count=25, deadline=None)
 TestLedgerAgainstAModel = LedgerMachine.TestCase
 
 
@@ -250,7 +255,7 @@ TestLedgerAgainstAModel = LedgerMachine.TestCase
 
 FIND = settings(
     phases=[Phase.generate],
-    max_examples=40,
+    max_examples=200,
     stateful_step_count=30,
     report_multiple_bugs=False,
     print_blob=False,

@@ -210,7 +210,7 @@ class BayMachine(RuleBasedStateMachine):
 TestAnyBay = BayMachine.TestCase
 
 
-FIND = settings(phases=[Stage.generate], report_multiple_bugs=False, print_blob=False)
+FIND = settings(phases=[Stage.generate], max_examples=400, report_multiple_bugs=False, print_blob=False)
 
 # --- the machine finds a fault ------------------------------------------------------------------------------------
 
