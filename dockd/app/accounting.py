@@ -211,7 +211,9 @@ class Accountant:
                 prior.append(line)
             if outstanding is not None:
                 outstanding.met(on_record.holders)
-        await self._book.found(differences, prior=prior, round_=round_, read_to=read_to)
+        # A whole list that agrees is read without a write: of a big station it has thousands of pages.
+        if differences or prior or read_to != (reading.cursor, reading.listed):
+            await self._book.found(differences, prior=prior, round_=round_, read_to=read_to)
 
     async def _holding(self, round_: int) -> Outstanding:
         """Note every clip with a receipt, page by page, and look for rows that are gone."""

@@ -25,6 +25,8 @@ NOT_OFFERED = frozenset(
     {HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED, HTTPStatus.GONE, HTTPStatus.NOT_IMPLEMENTED}
 )
 """How a store that only takes uploads answers."""
+REFUSED = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.REQUEST_ENTITY_TOO_LARGE, HTTPStatus.UNPROCESSABLE_ENTITY})
+"""How a store answers a statement that it will never take: said again it says the same, and others wait behind it."""
 
 _HEX64 = re.compile(r"[0-9a-f]{64}")
 _SHOWN = 100
@@ -72,6 +74,8 @@ class StoreAccounts:
     async def declare(self, statement: Statement) -> Verdict | None:
         """Tell the store what we know, and hear what it knows; None where the store takes no statements.
 
+        That it refuses this one for what it says is a difference, too.
+
         Raises:
             TransientError: as `receipts`.
 
@@ -82,6 +86,8 @@ class StoreAccounts:
         response = await self._wire.ask(request, document=document, most_bytes=MOST_ANSWER_BYTES)
         if response.status in NOT_OFFERED:
             return None
+        if response.status in REFUSED:
+            return Verdict(given=Count(), differs=(f"it refuses the statement: {_said(response)}",))
         _require_done(request, response)
         try:
             return parse_verdict(response.body)
@@ -93,12 +99,16 @@ def _require_done(request: Request, response: Response) -> None:
     if response.status == HTTPStatus.OK:
         return
     auth = response.status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}
-    words = response.body[:_SHOWN].decode("utf-8", "replace").strip()
     raise TransientError(
         Reason.AUTH if auth else Reason.STORE,
-        f"{request.method} {request.url}: answered {response.status}: {words!r}",
+        f"{request.method} {request.url}: {_said(response)}",
         retry_after_s=_retry_after_s(response.headers),
     )
+
+
+def _said(response: Response) -> str:
+    words = response.body[:_SHOWN].decode("utf-8", "replace").strip()
+    return f"answered {response.status}: {words!r}"
 
 
 def _retry_after_s(headers: Mapping[str, str]) -> float | None:

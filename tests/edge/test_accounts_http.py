@@ -11,9 +11,9 @@ import pytest
 
 from dockd.app.account_ports import GivenPage
 from dockd.domain.accounting import Account, Count, Given
-from dockd.domain.model import ClipId, StationId
+from dockd.domain.model import BayId, ClipId, DockingId, StationId
 from dockd.domain.receipt import parse_receipt
-from dockd.domain.statement import Chain, InstanceId, Occasion, Statement, Verdict
+from dockd.domain.statement import Chain, DockingRecord, InstanceId, Occasion, Statement, Verdict
 from dockd.edges.accounts_http import StoreAccounts
 from dockd.edges.tus_http import TusWire, WireOptions
 from dockd.errors import Reason, TransientError
@@ -105,7 +105,6 @@ async def test_a_store_that_only_takes_uploads_keeps_none(status: str) -> None:
         ("403 Forbidden", Reason.AUTH),
         ("302 Found", Reason.STORE),
         ("500 Oh", Reason.STORE),
-        ("400 Bad Request", Reason.STORE),
     ],
 )
 async def test_a_refusal_is_to_be_tried_again(status: str, reason: Reason) -> None:
@@ -116,6 +115,34 @@ async def test_a_refusal_is_to_be_tried_again(status: str, reason: Reason) -> No
                 await asking
             assert caught.value.reason is reason
             assert caught.value.retry_after_s is None
+
+
+@pytest.mark.promise("I18")
+@pytest.mark.parametrize("status", ["400 Bad Request", "413 Too Large", "422 No"])
+async def test_a_statement_that_the_store_refuses_for_what_it_says_differs_and_holds_up_no_other(status: str) -> None:
+    async with (
+        serving(Answering(status, b"serial: \x1b")) as port,
+        accounts_at(f"http://127.0.0.1:{port}/files/") as asked,
+    ):
+        verdict = await asked.declare(DAILY)
+        with pytest.raises(TransientError, match=r"answered 4[0-9]+: "):
+            await asked.receipts(after=0, limit=2)
+    words = f"it refuses the statement: answered {status[:3]}: 'serial: \\x1b'"
+    assert verdict == Verdict(given=Count(), differs=(words,))
+
+
+@pytest.mark.promise("I18")
+async def test_a_camera_with_a_very_long_name_leaves_the_accounts_of_others_alone(tmp_path: Path) -> None:
+    docking = DockingRecord(
+        key=DockingId(7), bay=BayId(1), serial="\\u4e2d" * 50, volume="v", model="", firmware="",
+        attached_utc=DAILY.utc, listed_utc=None, ended_utc=DAILY.utc, listing_sha256=None, listing_files=None,
+        listing_bytes=None, early=None, left_files=None,
+    )  # fmt: skip
+    long = replace(DAILY, occasion=Occasion.DOCKING, docking=docking, as_of=0, listed=Count())
+    async with central(tmp_path) as store, accounts_at(store.url) as accounts:
+        verdict = await accounts.declare(long)
+    assert verdict is not None
+    assert verdict.differs[0].startswith("it refuses the statement: answered 400: ")
 
 
 @pytest.mark.parametrize(("said", "told"), [("7", 7.0), ("soon", None), ("9999999", None)])

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from dockd.app import accounting
 from dockd.app.accounting import DAY_S, FIRST_S, REBUILD_S
 from dockd.domain.accounting import Given
 from dockd.domain.model import Assurance, ClipId
@@ -158,6 +159,24 @@ def test_a_clip_that_the_store_dropped_is_named_at_the_next_docking() -> None:
         await whole_day(world)
         assert not differences(world)
         assert facts(world, "reconciled")[-1] == ("daily", None)
+
+    play(scene)
+
+
+@pytest.mark.promise("I17")
+@pytest.mark.promise("I18")
+def test_a_whole_list_that_agrees_is_compared_without_a_write_for_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounting, "PAGE", 1)
+
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await whole_day(world)
+        said: list[str] = []
+        world.books.connection.set_trace_callback(said.append)
+        await whole_day(world)
+        world.books.connection.set_trace_callback(None)
+        assert facts(world, "reconciled")[-1] == ("daily", None)
+        assert [text for text in said if text.startswith("UPDATE accounting SET cursor")] == []
 
     play(scene)
 
