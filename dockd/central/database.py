@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from dockd.central.durable import make_private
+from dockd.central.durable import make_private, write_again
 from dockd.errors import Reason, StartRefusedError, TransientError
 
 T = TypeVar("T")
@@ -188,6 +188,8 @@ def _lost(error: BaseException) -> sqlite3.Error:
 
 
 def _open(path: Path, migrations: Sequence[str]) -> sqlite3.Connection:
+    # Nobody was told of a receipt that was not synced; from here on everybody would be.
+    write_again(path.with_name(f"{path.name}-wal"))
     make_private(path)  # SQLite gives its other files the mode of this one
     db = sqlite3.connect(path, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
     db.row_factory = sqlite3.Row
@@ -229,9 +231,6 @@ def _make_durable(db: sqlite3.Connection) -> None:
 def _prepare(db: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
     try:
         _make_durable(db)
-        # One that was killed may have left its last commit in the log and not synced: nobody was told of its receipts,
-        # and from here on they would be. Moving the log into the database syncs it first, busy readers or not.
-        db.execute("PRAGMA wal_checkpoint(PASSIVE)")
         version = int(db.execute("PRAGMA user_version").fetchone()[0])
         if version > len(migrations):
             raise StartRefusedError(

@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 
 _PRIVATE = 0o600
+_AT_ONCE_BYTES = 1024 * 1024
 _SCARCE = frozenset({errno.EMFILE, errno.ENFILE})
 
 
@@ -41,3 +42,22 @@ def replace_file(path: Path, data: bytes) -> None:
 def make_private(path: Path) -> None:
     """Make a file that only its owner may read, unless it is there."""
     os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
+
+
+def write_again(path: Path) -> None:
+    """Write a file over itself and sync it: what is read of it is then on the disk. None there is fine.
+
+    One that was killed may have left bytes that it never synced; and after a sync that failed the kernel gives back
+    bytes that are not on the disk, and that no later sync writes (I9). No cut in between changes what is there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        offset = 0
+        while chunk := os.pread(descriptor, _AT_ONCE_BYTES, offset):
+            offset += os.pwrite(descriptor, chunk, offset)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 PRIVATE = 0o600
+_AT_ONCE_BYTES = 1024 * 1024
 
 
 def sync_folder(folder: Path) -> None:
@@ -45,3 +46,22 @@ def move_file(path: Path, folder: Path) -> None:
     # The new name first: a cut in between leaves two names at worst, never none.
     sync_folder(folder)
     sync_folder(path.parent)
+
+
+def write_again(path: Path) -> None:
+    """Write a file over itself and sync it: what is read of it is then on the disk. None there is fine.
+
+    One that was killed may have left bytes that it never synced; and after a sync that failed the kernel gives back
+    bytes that are not on the disk, and that no later sync writes (I9). No cut in between changes what is there.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    try:
+        offset = 0
+        while chunk := os.pread(descriptor, _AT_ONCE_BYTES, offset):
+            offset += os.pwrite(descriptor, chunk, offset)
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -108,7 +108,8 @@ class Judge:
         stored = {clip_id: self._stored(wreck, clip_id, objects) for clip_id in objects}
         for row in book.rows.values():
             yield from self._row(row, wreck, stored, keys)
-        yield from self._claims(claims, book, wreck, stored, keys)
+        yield from self._claims(claims, book, stored, keys)
+        yield from self._erased(claims, book, wreck)
         yield from self._cameras(claims, book, wreck, stored)
 
     def lost(self, wreck: Wreck) -> Iterator[str]:
@@ -252,11 +253,10 @@ class Judge:
 
     # --- what was told ------------------------------------------------------------------------------------------------
 
-    def _claims(
+    def _claims(  # noqa: C901 - one arm a claim
         self,
         claims: Iterable[Mapping[str, Any]],
         book: Book,
-        wreck: Wreck,
         stored: Mapping[str, str],
         keys: Sequence[str],
     ) -> Iterator[str]:
@@ -268,7 +268,8 @@ class Judge:
                     laid[claim["camera"], claim["path"]] = claim["sha256"]
                 case "moved":
                     told[claim["key"]] = claim["state"]
-                    yield from self._moved(claim, book, wreck)
+                    if claim["leaf"] not in book.hashes:
+                        yield f"I8: clip {claim['key']} {claim['move']} was answered, its entry is not in the chain"
                 case "receipt":
                     said = self._receipt(claim["jws"], keys) or {"clip_id": "", "sha256": "signed by nobody"}
                     if stored.get(said["clip_id"]) != said["sha256"]:
@@ -286,18 +287,18 @@ class Judge:
             if row is None or (ORDER[row.state] < ORDER[state] and not back):
                 yield f"I8: clip {key} was told to be {state}, and is {row and row.state}"
 
-    def _moved(self, claim: Mapping[str, Any], book: Book, wreck: Wreck) -> Iterator[str]:
-        if claim["leaf"] not in book.hashes:
-            yield f"I8: clip {claim['key']} {claim['move']} was answered, its entry is not in the chain"
-        if claim["state"] == "erased":
-            yield from self._erased(claim, book, wreck)
-
-    def _erased(self, claim: Mapping[str, Any], book: Book, wreck: Wreck) -> Iterator[str]:
-        row = book.rows.get(claim["key"])
-        if row is not None:
-            leaf = wreck.files.get(f"cameras/{row.camera}/{row.path}")
-            if leaf is not None and self._sha256(leaf.data) == claim["sha256"]:
-                yield f"I8: {_name(row)} was told to be erased, and came back"
+    def _erased(self, claims: Iterable[Mapping[str, Any]], book: Book, wreck: Wreck) -> Iterator[str]:
+        erased: dict[tuple[str, str], str] = {}
+        for claim in claims:
+            if claim["what"] == "laying":
+                # The counter began anew: what comes to lie there is no old file come back, equal as it may be.
+                erased.pop((claim["camera"], claim["path"]), None)
+            if claim.get("state") == "erased" and (row := book.rows.get(claim["key"])):
+                erased[row.camera, row.path] = claim["sha256"]
+        for (camera, path), digest in erased.items():
+            leaf = wreck.files.get(f"cameras/{camera}/{path}")
+            if leaf is not None and self._sha256(leaf.data) == digest:
+                yield f"I8: {camera} {path} was told to be erased, and came back"
 
     def _lamp(self, claim: Mapping[str, Any], book: Book, laid: Mapping[tuple[str, str], str]) -> Iterator[str]:
         good = PROVEN if claim["lamp"] in GREEN else PROVEN | SPOOLED if claim["lamp"] in BLUE else None

@@ -3,8 +3,8 @@
 A program of its own, so that whoever works on it can hang or die without it. It only remembers; what a power cut would
 have left is `rebuild`'s to say. Whatever is put into the extended attribute `user.claim` of the root is written down in
 the order of operations, and changes nothing. `PID COUNT` put into `user.kill` kills that process at the change with
-that number from then on, `PID COUNT PATTERN` before the sync with that number of a file whose name fits: what it had
-written then lies in the cache, for whoever comes after it to believe.
+that number from then on, `PID COUNT PATTERN` in the sync with that number of a file whose name fits, which fails:
+what it had written then lies in the cache, for whoever comes after it to believe.
 
 FAILING is `NUMBER:PATTERN`: that sync (1 is the first) of a file whose name fits the pattern fails with EIO. What the
 file held since its last sync is lost then, although it can still be read and although the next sync succeeds: this is
@@ -204,7 +204,8 @@ class StrictFs:
 
     def fsync(self, _path: str | None, _datasync: int, fh: int) -> int:
         if self._before_sync_of and self._before_sync_of.search(self._nodes[fh].called) and self._strike():
-            raise mfusepy.FuseOSError(errno.EINTR)  # nobody is there to hear it
+            self._say(Lost(fh))  # it failed, and nobody is there to hear that
+            raise mfusepy.FuseOSError(errno.EIO)
         hits = [failing.hits(self._nodes[fh].called) for failing in self._failing]
         if any(hits):
             self._say(Lost(fh))

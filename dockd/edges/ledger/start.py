@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dockd.domain.model import StationId, Timestamp
 from dockd.domain.recovery import CAUSE as RECOVERED, Lost, recovery_facts, recovery_signing_input, with_signature
-from dockd.edges.durable import sync_folder
+from dockd.edges.durable import sync_folder, write_again
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.entries import MADE, NEW_KEY
 from dockd.edges.ledger.group import GroupWriter
@@ -189,13 +189,12 @@ def _open_first(
 ) -> LedgerCore:
     database = state_dir / DATABASE
     try:
+        # Nobody was told of a commit that was not synced; from here on everybody would be.
+        write_again(database.with_name(f"{DATABASE}-wal"))
         settled = settle(state_dir, station=station, seal=seal, check=verifies)
         _make(database)
         with _closed_on_error(connect(database)) as connection:
             make_durable(connection)
-            # One that was killed may have left its last commit in the log and not synced: nobody has told anybody of
-            # it, and from here on we would. Moving the log into the database syncs it first, busy readers or not.
-            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
             migrate(connection, database=database, scripts=migrations())
             core = _begin(
                 connection,
