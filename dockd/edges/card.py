@@ -35,7 +35,9 @@ from dockd.edges.opening import FOLDER, open_card, open_device, opened
 from dockd.errors import CameraGoneError, DockdError, ListingError, PermanentError, Reason, TransientError
 
 SALVAGE_MOST_S = 300
-"""A file that reads with errors may take the bus for so long, and no longer: what is not read by then is a gap."""
+SALVAGE_BYTES_S = 8_000_000
+"""A file that reads with errors may take the bus for as long as a slow card needs to give all of it, at so many bytes a
+second, and so long more for the errors, and no longer: what is not read by then is a gap."""
 
 _TRANSIENT = {
     "growing": Reason.GROWING,
@@ -154,7 +156,8 @@ class DescriptorCard:
 
     async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
         """Copy what can be read of one file into the spool; see the port for what is raised."""
-        done = await self._keep({"do": "salvage", "most_s": SALVAGE_MOST_S}, file, progress=progress)
+        most_s = SALVAGE_MOST_S + file.length_bytes // SALVAGE_BYTES_S
+        done = await self._keep({"do": "salvage", "most_s": most_s}, file, progress=progress)
         return Salvaged(
             clip_id=ClipId(done.clip_id),
             sha256=Sha256(done.sha256),

@@ -9,6 +9,7 @@ import pytest
 from dockd.app.ports import Attached, Salvaged
 from dockd.domain.gaps import gaps_text
 from dockd.domain.model import BayId, Sha256, clip_id_of
+from dockd.edges import card
 from dockd.edges.card import FolderCards
 from dockd.errors import PermanentError, Reason
 from tests.copier_parts import CAMERA, Dock, a_child, a_dock, packed
@@ -119,3 +120,13 @@ async def test_a_file_that_reads_whole_after_all_has_no_gap(dock: Dock) -> None:
     assert result.gaps == ()
     assert result.sha256 == sha256(DATA).hexdigest()
     assert (dock.spool / f"{result.clip_id}.clip").read_bytes() == DATA
+
+
+@pytest.mark.promise("I4")
+async def test_a_long_file_has_the_time_that_its_bytes_take_beside_that_of_its_errors(
+    dock: Dock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(card, "SALVAGE_MOST_S", 0)
+    monkeypatch.setattr(card, "SALVAGE_BYTES_S", 1000, raising=False)
+    dock.put(NAME, DATA)
+    assert (await salvaged(dock, tries_copy=False)).gaps == ()
