@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from dockd.domain.clip import Move
-from dockd.domain.model import ClipKey, ClipState
+from dockd.domain.model import Assurance, ClipKey, ClipKind, ClipState, Tag
 from dockd.edges.ledger import views
 from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.schema import DATABASE, migrations
+from dockd.errors import Reason
 from tests.ledger_parts import SIGNER, bring, copied, docked, file, threaded
 
 FOLDER = Path(__file__).parent.parent / "databases"
@@ -66,3 +67,17 @@ async def test_an_old_database_brought_up_to_date_has_the_schema_of_a_new_one(tm
         schemas.append(connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name").fetchall())
         connection.close()
     assert schemas[0] == schemas[1]
+
+
+WORDS = {
+    4: "accepted audio auth clock copied disk disk-full dns duplicate-camera duplicate-name empty erased erasing found"
+    " growing hash header-missing held image listing missing mqtt network none other over-4-gib power readback receipt"
+    " receipted refused salvaged sidecar signed store structure tls unknown-type unreadable uploaded usb video",
+}
+"""By schema version, every word that a row may hold."""
+
+
+def test_a_word_that_a_row_may_hold_comes_with_a_schema_version_of_its_own() -> None:
+    """An older dockd refuses a newer schema; an unknown word in one that it knows it takes for damage, and recovers."""
+    words = {word.value for kind in (Assurance, ClipKind, ClipState, Reason, Tag) for word in kind}
+    assert " ".join(sorted(words)) == WORDS[len(migrations())]
