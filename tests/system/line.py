@@ -16,7 +16,7 @@ import pytest
 
 PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 MTU_BYTES = 1500
-"""As on a real line: on loopback packets would be of 64 KiB."""
+"""As on a real line, and each packet by itself: on loopback they would be of 64 KiB."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ def own_line() -> Iterator[Line]:
         if shutil.which(program, path=PATH) is None:
             pytest.skip(f"needs {program}")
     user = () if os.geteuid() == 0 else ("--user", "--map-root-user")
-    made = f"ip link set lo mtu {MTU_BYTES} up && echo ready && exec cat"
+    made = f"ip link set lo mtu {MTU_BYTES} gso_max_segs 1 up && echo ready && exec cat"
     command = ["unshare", *user, "--net", "sh", "-c", made]
     holder = subprocess.Popen(
         command, env={**os.environ, "PATH": PATH}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
