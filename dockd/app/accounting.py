@@ -127,8 +127,9 @@ class Accountant:
     async def _reconcile(self) -> None:
         began_s = self._clock.monotonic_s()
         daily = began_s >= self._whole_due_s
-        compared = await self._compare_whole() if daily else await self._compare_new()
-        if compared is not None and not compared.agrees and not daily:
+        # What is new first: a store that is away is found out by one question, not by a look at every clip.
+        compared = await self._compare_new()
+        if daily or (compared is not None and not compared.agrees):
             # Something that was listed is not any more, or the other way round: only the whole list tells what.
             compared = await self._compare_whole()
         while (docking := await self._book.undeclared()) is not None:

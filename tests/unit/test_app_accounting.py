@@ -435,6 +435,24 @@ def test_a_store_that_is_away_is_asked_again_and_the_account_is_closed_then() ->
     play(scene)
 
 
+@pytest.mark.promise("I17")
+def test_a_store_that_is_away_for_a_day_has_no_clip_looked_at_for_it() -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await whole_day(world)
+        world.plan(Fault.BLACK_HOLE)
+        said: list[str] = []
+        world.books.connection.set_trace_callback(said.append)
+        await asyncio.sleep(2 * DAY_S)
+        assert not world.running.station.accounted
+        assert [text for text in said if text.startswith(("UPDATE accounting", "SELECT key, receipted_utc"))] == []
+        world.plan(Fault.BLACK_HOLE, 0)
+        await closed(world)
+        assert facts(world, "reconciled")[-1] == ("daily", None)
+
+    play(scene)
+
+
 @pytest.mark.promise("I18")
 def test_an_account_that_a_power_cut_left_open_is_closed_after_it() -> None:
     async def scene(world: Scene) -> None:
