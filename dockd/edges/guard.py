@@ -20,7 +20,7 @@ class Stands(Protocol):
     """Something open in the state folder."""
 
     async def stand(self) -> None:
-        """See that it still is what lies in its place; raises InvariantError."""
+        """See that it still is what lies in its place; raises InvariantError, and TransientError where none can say."""
         ...
 
 
@@ -42,8 +42,8 @@ async def guarding(*, ledger: States, spool: Stands, clock: Clock) -> None:
     stated_s = clock.monotonic_s()
     while True:
         await clock.sleep(LOOK_S)
-        await spool.stand()
         try:
+            await spool.stand()
             await ledger.stand()
             if clock.monotonic_s() - stated_s >= STATE_S:
                 stated_s = clock.monotonic_s()

@@ -6,7 +6,7 @@ is written, and keeps nothing: whoever answered for it would lie.
 
 from pathlib import Path
 
-from dockd.errors import InvariantError
+from dockd.errors import InvariantError, Reason, TransientError
 
 Identity = tuple[int, int]
 
@@ -28,6 +28,7 @@ class Standing:
 
         Raises:
             InvariantError: one of them is gone, or something else lies in its place.
+            TransientError: DISK, nobody can say.
 
         """
         for path, opened in self._opened.items():
@@ -42,6 +43,8 @@ class Standing:
 def _identity(path: Path) -> Identity | None:
     try:
         status = path.stat()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
+    except OSError as error:
+        raise TransientError(Reason.DISK, f"{path}: {error.strerror}, expected to see whether it is there") from error
     return status.st_dev, status.st_ino

@@ -1,6 +1,7 @@
 """The guard of a state folder: what it finds ends the service, what it cannot write is tried again."""
 
 import asyncio
+import errno
 import logging
 import os
 from collections.abc import Callable
@@ -69,6 +70,29 @@ async def test_the_files_are_looked_at_every_five_seconds_and_the_end_is_stated_
     await guarded(book, sleeps=36, spool=spool)  # three minutes
     assert spool.asked == ["stand"] * 36
     assert book.asked == (["stand"] * 12 + ["state"]) * 3
+
+
+async def test_a_disk_that_cannot_say_what_lies_there_is_told_and_asked_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "kept").touch()
+    standing = Standing(tmp_path / "kept")
+    standing.opened()
+
+    def sick(path: Path) -> os.stat_result:
+        raise OSError(errno.EIO, "Input/output error", str(path))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "stat", sick)
+        with pytest.raises(TransientError, match="Input/output error") as caught:
+            standing()
+    standing()
+    assert caught.value.reason is Reason.DISK
+    spool = Book(fails={1: caught.value})
+    with caplog.at_level(logging.WARNING):
+        await guarded(Book(), sleeps=2, spool=spool)
+    assert spool.asked == ["stand", "stand"]
+    assert len(caplog.records) == 1
 
 
 async def test_a_disk_that_takes_no_checkpoint_is_told_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
