@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from dockd.central.durable import make_private, write_again
+from dockd.durable import make_private, write_again
 from dockd.errors import Reason, StartRefusedError, TransientError
 
 T = TypeVar("T")

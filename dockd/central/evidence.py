@@ -10,8 +10,8 @@ import threading
 from hashlib import sha256
 from pathlib import Path
 
-from dockd.central.durable import is_shortage, sync_folder
 from dockd.central.index import Upload
+from dockd.durable import is_shortage, sync_folder
 
 _BUFFER_BYTES = 256 * 1024
 """Page-aligned (anonymous mmap), so that reads cost less than into a bytearray of this size."""

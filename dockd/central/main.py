@@ -26,7 +26,6 @@ from dockd.central.accounting import Accounting
 from dockd.central.app import http_log, make_app
 from dockd.central.connections import ACCEPTED_AT_ONCE, door, most_connections
 from dockd.central.database import Database
-from dockd.central.durable import sync_folder
 from dockd.central.evidence import Evidence
 from dockd.central.finishing import Finisher
 from dockd.central.gate import Gate
@@ -40,6 +39,7 @@ from dockd.central.slots import Slots
 from dockd.central.store import Store
 from dockd.central.threads import Threads
 from dockd.central.uploading import FILES, Uploading
+from dockd.durable import sync_folder
 from dockd.errors import ConfigError, InvariantError, StartRefusedError, TransientError
 
 __all__ = ["CentralOptions", "Serving", "add_arguments", "options_from", "run", "serve"]

@@ -9,12 +9,12 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from dockd.central.durable import is_shortage
 from dockd.central.index import Upload
 from dockd.central.partials import DiskDiedError, DiskReserveError, Partials
 from dockd.central.refusal import RefusedError
 from dockd.central.slots import Slot, StalledError
 from dockd.central.threads import Threads
+from dockd.durable import is_shortage
 
 _log = logging.getLogger(__name__)
 _WRITE_BYTES = 256 * 1024

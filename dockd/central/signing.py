@@ -14,9 +14,9 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from dockd.central.durable import replace_file
 from dockd.domain.canonical import b64url
 from dockd.domain.receipt import Claims, compact, kid_of, signing_input
+from dockd.durable import replace_file
 from dockd.errors import StartRefusedError
 
 KEY_FILE = "receipt-key.pem"

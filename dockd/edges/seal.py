@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 from dockd.domain.canonical import b64url, b64url_decode
 from dockd.domain.receipt import kid_of
-from dockd.edges.durable import replace_file
+from dockd.durable import replace_file
 from dockd.errors import Reason, StartRefusedError, TransientError
 
 KEY_FILE = "station-key.pem"

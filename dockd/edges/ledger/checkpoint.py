@@ -10,7 +10,7 @@ from pathlib import Path
 
 from dockd.domain.checkpoint import Checkpoint, CheckpointError, Stated, checkpoint_signing_input, parse_checkpoint
 from dockd.domain.receipt import compact
-from dockd.edges.durable import replace_file
+from dockd.durable import replace_file
 from dockd.errors import Reason, TransientError
 
 FILE = "checkpoint"

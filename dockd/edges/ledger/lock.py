@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from dockd.edges.durable import sync_folder
+from dockd.durable import sync_folder
 from dockd.errors import InUseError, StartRefusedError
 
 LOCK = "lock"

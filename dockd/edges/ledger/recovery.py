@@ -12,7 +12,7 @@ from typing import Protocol
 from dockd.domain.checkpoint import Checkpoint, Head, contradiction
 from dockd.domain.model import StationId
 from dockd.domain.recovery import Basis, Lost
-from dockd.edges.durable import move_file, sync_folder
+from dockd.durable import move_file, sync_folder
 from dockd.edges.ledger.checkpoint import Check, Kept, is_signed, kept
 from dockd.edges.ledger.schema import DATABASE
 from dockd.edges.ledger.survey import Survey, survey

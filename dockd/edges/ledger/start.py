@@ -15,7 +15,7 @@ from pathlib import Path
 
 from dockd.domain.model import StationId, Timestamp
 from dockd.domain.recovery import CAUSE as RECOVERED, Lost, recovery_facts, recovery_signing_input, with_signature
-from dockd.edges.durable import sync_folder, write_again
+from dockd.durable import make_private, sync_folder, write_again
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.entries import MADE, NEW_KEY
 from dockd.edges.ledger.group import GroupWriter
@@ -222,8 +222,7 @@ def _warn(database: Path, lost: Lost) -> None:
 
 
 def _make(database: Path) -> None:
-    # SQLite would give a new file, and its log, the mode of the umask.
-    os.close(os.open(database, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_private(database)  # SQLite gives its other files the mode of this one
     sync_folder(database.parent)
 
 

@@ -1,6 +1,6 @@
-"""Small durable acts on files: a folder synced, a file replaced.
+"""Small durable acts on files: a folder synced, a file replaced, moved, made, or written over itself.
 
-Owns the order of calls. Knows no clips.
+Owns the order of calls. Knows nothing of what is in the files.
 """
 
 import errno
@@ -28,7 +28,7 @@ def sync_folder(folder: Path) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Write a small private file: a temporary one in the same folder, synced, renamed, the folder synced."""
-    temporary = path.with_name(f".{path.name}.tmp")
+    temporary = path.with_name(f"{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _PRIVATE)
     with os.fdopen(descriptor, "wb") as file:
@@ -39,9 +39,25 @@ def replace_file(path: Path, data: bytes) -> None:
     sync_folder(path.parent)
 
 
+def move_file(path: Path, folder: Path) -> None:
+    """Move a file into a folder of the same disk under its own name, durably; nothing there is overwritten.
+
+    Raises:
+        FileExistsError: a file of that name is there.
+
+    """
+    target = folder / path.name
+    if target.exists():
+        raise FileExistsError(17, "is there already", str(target))
+    path.rename(target)
+    # The new name first: a cut in between leaves two names at worst, never none.
+    sync_folder(folder)
+    sync_folder(path.parent)
+
+
 def make_private(path: Path) -> None:
     """Make a file that only its owner may read, unless it is there."""
-    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _PRIVATE))
 
 
 def write_again(path: Path) -> None:
