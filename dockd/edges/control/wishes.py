@@ -40,7 +40,7 @@ def wishes_in(body: bytes, wish: Wish) -> Wishes:
     """
     try:
         told = json.loads(body)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"body: {body!r:.100}: expected JSON") from error
     if not isinstance(told, dict) or not told.keys() <= _KNOWN[wish]:
         raise ValueError(f"body: {told!r:.100}: expected an object with {', '.join(sorted(_KNOWN[wish]))}")
