@@ -71,12 +71,18 @@ def record(folder: Path, seed: int, plant: str) -> Recorded:
 
 
 def course(
-    root: Path, claims: Path, chance: random.Random, *, plant: str = "", killed: tuple[int, int] = (300, 2500)
+    root: Path,
+    claims: Path,
+    chance: random.Random,
+    *,
+    plant: str = "",
+    killed: tuple[int, int] = (300, 2500),
+    logs: Sequence[str] = LOGS,
 ) -> str:
     """Fill cameras below `root` and let stations work, two of them killed; say what went wrong, or nothing.
 
-    One is killed at a change between those two, the other before a sync: what it wrote last is not durable, and its
-    successor reads it.
+    One is killed at a change between `killed`, the other in a sync of one of `logs`, which fails: what it wrote last is
+    not durable, and its successor reads it. Without `logs` it is killed as the first is.
     """
     lay(root, claims, chance, chance.randrange(4, 8))
     order = Order(
@@ -93,8 +99,9 @@ def course(
         replace(
             order,
             pull_after=chance.randrange(12),
-            kill_before_sync=chance.randrange(5, 60),
-            kill_before_sync_of=chance.choice(LOGS),
+            kill_at=0 if logs else chance.randrange(*killed),
+            kill_before_sync=chance.randrange(5, 60) if logs else 0,
+            kill_before_sync_of=chance.choice(logs) if logs else "",
         ),
     ]
     chance.shuffle(shot)
