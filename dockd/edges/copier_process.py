@@ -106,6 +106,7 @@ class _Child:
     pidfd: int
     commands: asyncio.StreamWriter
     answers: asyncio.StreamReader
+    pipe: asyncio.ReadTransport
 
 
 class CopierProcess:
@@ -159,11 +160,13 @@ class CopierProcess:
             return
         try:
             async with asyncio.timeout(self._patience.kill_s):
-                await child.process.communicate()
+                await child.process.wait()
         except TimeoutError:
-            child.commands.close()
             self._abandoned(child.process.pid)
         finally:
+            child.commands.close()
+            # Here and now: a child that hangs in the kernel, or whoever else has the pipe, would keep it open.
+            child.pipe.close()
             os.close(child.pidfd)
 
     def _dismiss(self) -> None:
@@ -206,22 +209,37 @@ class CopierProcess:
         return self._child
 
     async def _start(self) -> _Child:
-        process = await asyncio.create_subprocess_exec(
+        answers = asyncio.StreamReader(limit=LINE_BYTES)
+        reading, writing = os.pipe()
+        # The pipe of answers is ours, not the process object's: we can close it, whatever becomes of the child.
+        pipe, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(answers), os.fdopen(reading, "rb", buffering=0)
+        )
+        try:
+            process = await self._spawn(writing)
+        except BaseException:
+            pipe.close()
+            raise
+        finally:
+            os.close(writing)
+        if process.stdin is None:
+            raise OSError("it was started without a pipe")
+        return _Child(
+            process=process, pidfd=os.pidfd_open(process.pid), commands=process.stdin, answers=answers, pipe=pipe
+        )
+
+    async def _spawn(self, stdout: int) -> asyncio.subprocess.Process:
+        return await asyncio.create_subprocess_exec(
             sys.executable,
             *ISOLATED,
             str(COPIER),
             *map(str, self._descriptors),
             stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
+            stdout=stdout,
             stderr=asyncio.subprocess.DEVNULL,
             pass_fds=self._descriptors,
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
-            limit=LINE_BYTES,
         )
-        if process.stdin is None or process.stdout is None:
-            raise OSError("it was started without pipes")
-        pidfd = os.pidfd_open(process.pid)
-        return _Child(process=process, pidfd=pidfd, commands=process.stdin, answers=process.stdout)
 
 
 def _parse(line: bytes) -> Sign | Answer:
