@@ -45,7 +45,8 @@ from dockd.edges.ledger.entries import facts_of
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.rows import changed, clip_of, link_of
 from dockd.edges.ledger.schema import DATABASE
-from dockd.edges.ledger.start import connect, make_durable, open_ledger
+from dockd.edges.ledger.start import connect, open_ledger
+from dockd.sqlite.wal import make_durable
 
 CAMERA = Camera(serial=CameraSerial("BENCH-1"), volume=VolumeId("1A2B-3C4D"))
 TIME = Timestamp(utc="2024-05-01T12:00:00.000000Z", source="ntp", uncertainty_ms=4)

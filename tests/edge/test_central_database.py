@@ -121,7 +121,7 @@ async def test_a_closure_that_fails_takes_only_itself_back(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("what", [MemoryError(), sqlite3.Warning("odd"), Broken(sqlite3.SQLITE_IOERR_FSYNC)], ids=repr)
-@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "SAVEPOINT job", "RELEASE job", "COMMIT"])
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "SAVEPOINT closure", "RELEASE closure", "COMMIT"])
 async def test_whatever_a_statement_of_the_writer_raises_is_told_and_the_next_write_is_served(
     tmp_path: Path, faults: dict[str, Exception], statement: str, what: Exception
 ) -> None:
@@ -137,7 +137,7 @@ async def test_a_rollback_that_fails_is_told_and_the_next_write_is_served(
     tmp_path: Path, faults: dict[str, Exception]
 ) -> None:
     def refused(db: sqlite3.Connection) -> None:
-        faults["ROLLBACK TO job"] = faults["ROLLBACK"] = Broken(sqlite3.SQLITE_IOERR_READ)
+        faults["ROLLBACK TO closure"] = faults["ROLLBACK"] = Broken(sqlite3.SQLITE_IOERR_READ)
         noted("refused")(db)
         raise LookupError("in the middle")
 
@@ -186,7 +186,7 @@ async def test_after_an_error_of_the_disk_nothing_is_tried_on_that_connection(
         assert ran[0][-1] == "COMMIT"
         with pytest.raises(sqlite3.OperationalError, match="disk I/O error"):
             await database.write(breaks)
-        assert ran[-1][-1] == "SAVEPOINT job"
+        assert ran[-1][-1] == "SAVEPOINT closure"
         assert await database.write(noted("kept")) == "kept"
         assert len(ran) == 4  # the first writer, the reader, two writers more
 

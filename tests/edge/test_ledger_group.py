@@ -15,11 +15,13 @@ from dockd.domain.clip import Change, Move
 from dockd.domain.custody import verify
 from dockd.domain.model import ClipKey, ClipState
 from dockd.edges.ledger.core import LedgerCore
-from dockd.edges.ledger.group import Done, Failed, GroupWriter
+from dockd.edges.ledger.faults import told
 from dockd.edges.ledger.runner import ThreadRunner
 from dockd.edges.ledger.schema import DATABASE, migrations
-from dockd.edges.ledger.start import connect, make_durable, prepare
+from dockd.edges.ledger.start import connect, prepare
 from dockd.errors import DockdError, InvariantError, Reason, StaleMoveError, TransientError
+from dockd.sqlite.group import Done, Failed, GroupWriter
+from dockd.sqlite.wal import make_durable
 from tests.ledger_parts import INSTANCE, STATION, Ticks, attached, copied, docked, file, listing, threaded
 
 
@@ -53,8 +55,8 @@ def causes(database: Path) -> list[str]:
     return [cause for (cause,) in rows][1:]
 
 
-def writer_of(database: Path) -> GroupWriter:
-    return GroupWriter(first=partial(opened, database), again=partial(again, database))
+def writer_of(database: Path) -> GroupWriter[LedgerCore]:
+    return GroupWriter(first=partial(opened, database), again=partial(again, database), told=told)
 
 
 def test_a_group_is_committed_at_once_and_in_order(tmp_path: Path) -> None:
@@ -134,7 +136,7 @@ def test_an_error_of_the_disk_loses_the_group_and_the_connection(
 
     made: list[LedgerCore] = []
     database = tmp_path / DATABASE
-    writer = GroupWriter(first=partial(opened, database, made=made), again=partial(again, database))
+    writer = GroupWriter(first=partial(opened, database, made=made), again=partial(again, database), told=told)
     outcomes = writer.commit([noted("one"), breaks, noted("two")])
     errors = [outcome.error for outcome in outcomes if isinstance(outcome, Failed)]
     assert [type(each) for each in errors] == [error] * 3
@@ -176,7 +178,7 @@ def test_a_disk_that_stays_bad_is_told_each_time_and_recovers(tmp_path: Path) ->
     def breaks(core: LedgerCore) -> None:
         raise Broken(sqlite3.SQLITE_IOERR_WRITE, "SQLITE_IOERR_WRITE")
 
-    writer = GroupWriter(first=partial(opened, database), again=reopened)
+    writer = GroupWriter(first=partial(opened, database), again=reopened, told=told)
     for _ in range(3):
         (outcome,) = writer.commit([breaks])
         assert isinstance(outcome, Failed)
@@ -218,7 +220,7 @@ async def test_two_writers_whose_group_is_one_are_each_all_or_nothing(tmp_path: 
 
 
 async def test_waiting_closures_share_one_commit(tmp_path: Path) -> None:
-    writer = GroupWriter(first=partial(opened, tmp_path / DATABASE), again=partial(again, tmp_path / DATABASE))
+    writer = writer_of(tmp_path / DATABASE)
     runner = ThreadRunner(writer, database=tmp_path / DATABASE)
     await runner.start()
     begun, go_on = threading.Event(), threading.Event()
@@ -268,6 +270,20 @@ async def test_who_is_cancelled_while_waiting_leaves_a_whole_transaction(tmp_pat
     assert await runner.run(noted("four")) == "four"
     await runner.close()
     assert causes(tmp_path / DATABASE) == ["one", "two", "three", "four"]
+
+
+async def test_a_closure_that_means_to_end_its_thread_ends_nobody_elses_write(tmp_path: Path) -> None:
+    def leaving(core: LedgerCore) -> None:
+        core.note("lost", actor="test", time=Ticks()())
+        raise SystemExit(3)
+
+    runner = ThreadRunner(writer_of(tmp_path / DATABASE), database=tmp_path / DATABASE)
+    await runner.start()
+    with pytest.raises(InvariantError, match=r"SystemExit\(3\)"):
+        await runner.run(leaving)
+    assert await runner.run(noted("kept")) == "kept"
+    await runner.close()
+    assert causes(tmp_path / DATABASE) == ["kept"]
 
 
 async def test_everything_asked_for_before_close_is_committed(tmp_path: Path) -> None:

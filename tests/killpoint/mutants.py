@@ -26,6 +26,7 @@ from dockd.edges.ledger import start
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.rows import Value
+from dockd.sqlite import wal
 from tests.killpoint.family import Program
 from tests.killpoint.station import hasty
 
@@ -80,10 +81,9 @@ def erase_without_receipt() -> None:
 
 def receipt_not_synced() -> None:
     """Have commits answered before they are synced."""
-    make_durable = start.make_durable
 
     def made(connection: sqlite3.Connection, *, synchronous: str = "FULL") -> None:
-        make_durable(connection, synchronous={"FULL": "NORMAL"}[synchronous])
+        wal.make_durable(connection, synchronous={"FULL": "NORMAL"}[synchronous])
 
     plant(start, "make_durable", made)
 

@@ -5,17 +5,17 @@ Owns the planting, by replacing parts of dockd in a process of its own. Producti
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
-from queue import SimpleQueue
 
 import dockd.central.database
 import dockd.central.evidence
 import dockd.edges.copier_process
-import dockd.edges.ledger.runner
 import dockd.edges.ledger.start
+import dockd.sqlite.thread
 from dockd.app.upload import Bringing, Outcome
 from dockd.central.evidence import DigestMismatchError, Evidence
 from dockd.central.index import Upload
@@ -23,8 +23,10 @@ from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Entry, Link
 from dockd.domain.model import Clip, ClipKey
 from dockd.edges.ledger.core import LedgerCore
-from dockd.edges.ledger.group import Closure, GroupWriter, Outcome as Written
 from dockd.edges.ledger.ledger import StationLedger
+from dockd.edges.ledger.runner import Closure
+from dockd.sqlite.group import GroupWriter, Outcome as Written
+from dockd.sqlite.wal import make_durable
 
 CHILD = Path(__file__).absolute().parent / "copier_child.py"
 """Not resolved: the dockd beside it is the one that is meant."""
@@ -61,8 +63,6 @@ def plant(name: str, root: Path) -> None:
 
 def _ledger_not_full(how: str) -> Callable[[Path], None]:
     def planting(_root: Path) -> None:
-        make_durable = dockd.edges.ledger.start.make_durable
-
         def lax(connection: sqlite3.Connection, *, synchronous: str = "FULL") -> None:
             make_durable(connection, synchronous=how)
 
@@ -72,26 +72,28 @@ def _ledger_not_full(how: str) -> Callable[[Path], None]:
 
 
 def _claim_before_commit(_root: Path) -> None:
-    def commit(writer: GroupWriter, closures: list[Closure[object]]) -> list[Written]:
+    def commit(writer: GroupWriter[LedgerCore], closures: list[Closure[object]]) -> list[Written]:
         core = writer._ready()
         core.connection.execute("BEGIN IMMEDIATE")
-        return [dockd.edges.ledger.group._alone(core, closure) for closure in closures]
+        return [writer._alone(core, closure) for closure in closures]
 
-    runner = dockd.edges.ledger.runner
+    thread = dockd.sqlite.thread
+    real = thread._write
 
-    def write(writer: GroupWriter, queue: SimpleQueue[runner._Job | runner._Stop]) -> None:
-        stop: runner._Stop | None = None
-        while stop is None:
-            group, stop = runner._waiting(queue)
+    def write(writer: GroupWriter[LedgerCore], jobs: thread.Jobs) -> None:
+        if threading.current_thread().name != "ledger":
+            real(writer, jobs)  # the store's
+            return
+        stopped = False
+        while not stopped:
+            group, stopped = thread._waiting(jobs)
             if group:
-                runner._answer(group, commit(writer, [job.closure for job in group]))
+                thread._answer(group, commit(writer, [job.closure for job in group]))
                 time.sleep(LATE_S)
                 writer.connection.execute("COMMIT")
         writer.close()
-        if stop.ended is not None:
-            stop.ended.get_loop().call_soon_threadsafe(stop.ended.set_result, None)
 
-    put(dockd.edges.ledger.runner, "_write", write)
+    put(thread, "_write", write)
 
 
 def _custody_apart(_root: Path) -> None:
@@ -136,13 +138,11 @@ def _reclaimed_unreceipted(root: Path) -> None:
 
 
 def _store_not_full(_root: Path) -> None:
-    make_durable = dockd.central.database._make_durable
-
     def lax(db: sqlite3.Connection) -> None:
         make_durable(db)
         db.execute("PRAGMA synchronous = NORMAL")
 
-    put(dockd.central.database, "_make_durable", lax)
+    put(dockd.central.database, "make_durable", lax)
 
 
 def _object_not_synced(_root: Path) -> None:

@@ -13,13 +13,16 @@ from typing import Any, TypeVar
 from dockd.domain.checkpoint import Head
 from dockd.domain.model import StationId
 from dockd.domain.recovery import Lost
-from dockd.edges.ledger.group import Closure, Done, Failed, GroupWriter, Outcome
+from dockd.edges.ledger.core import LedgerCore
+from dockd.edges.ledger.faults import told
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.reads import Query
+from dockd.edges.ledger.runner import Closure
 from dockd.edges.ledger.schema import migrate, migrations
 from dockd.edges.ledger.start import connect, prepare
 from dockd.edges.seal import Seal
 from dockd.errors import Reason, TransientError
+from dockd.sqlite.group import Done, Failed, GroupWriter, Outcome
 from tests.sim.fate import Fate, Fault
 from tests.sim.machine import Power, SimClock
 
@@ -56,7 +59,7 @@ class Books:
             lost=self._lost,
         )
         self._lost = None
-        runner = SimRunner(self, GroupWriter(first=lambda: core, again=lambda: core), power)
+        runner = SimRunner(self, GroupWriter(first=lambda: core, again=lambda: core, told=told), power)
         self.committed()
         return StationLedger(runner, now=self._clock.now, release=_released), runner
 
@@ -96,7 +99,7 @@ def _empty() -> bytes:
 class SimRunner:
     """Commits groups of closures a little later, and answers queries a little stale."""
 
-    def __init__(self, books: Books, writer: GroupWriter, power: Power) -> None:
+    def __init__(self, books: Books, writer: GroupWriter[LedgerCore], power: Power) -> None:
         self._books = books
         self._fate = books.fate
         self._writer = writer

@@ -71,6 +71,10 @@ class LedgerCore:
         self.end = self._read_end()
         self._updates: dict[tuple[str, ...], str] = {}
 
+    def reread(self) -> None:
+        """Find the end of the chain anew: a closure was taken back."""
+        self.end = self._read_end()
+
     def dock(self, *, bay: BayId, camera: Camera, time: Timestamp) -> DockingId:
         """Open a docking."""
         cursor = self.connection.execute(

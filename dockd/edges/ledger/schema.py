@@ -10,8 +10,8 @@ from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 
-from dockd.edges.ledger.faults import Damage, damage_of, is_corruption
 from dockd.errors import StartRefusedError
+from dockd.sqlite.faults import is_corruption, reaches_the_connection
 
 DATABASE = "ledger.db"
 """The ledger's file in a state folder."""
@@ -74,7 +74,7 @@ def migrate(connection: sqlite3.Connection, *, database: Path | None, scripts: S
         except sqlite3.Error as error:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
-            if damage_of(error) is Damage.CONNECTION and not is_corruption(error):
+            if reaches_the_connection(error) and not is_corruption(error):
                 raise  # the disk, not the step: it may work later
             raise StartRefusedError(
                 f"{database}: the step to schema version {number} failed ({error}): nothing of it was kept, version"

@@ -18,7 +18,7 @@ from dockd.domain.recovery import CAUSE as RECOVERED, Lost, recovery_facts, reco
 from dockd.durable import make_private, sync_folder, write_again
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.entries import MADE, NEW_KEY
-from dockd.edges.ledger.group import GroupWriter
+from dockd.edges.ledger.faults import told
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.lock import lock
 from dockd.edges.ledger.recovery import finish, settle
@@ -29,6 +29,8 @@ from dockd.edges.ledger.witness import Witness
 from dockd.edges.seal import Seal, open_seal, verifies
 from dockd.edges.standing import Standing
 from dockd.errors import InvariantError, Reason, StartRefusedError, TransientError
+from dockd.sqlite.group import GroupWriter
+from dockd.sqlite.wal import empty_log, make_durable
 
 BUSY_TIMEOUT_MS = 5000
 """How long a write waits for another program's: only a person's sqlite3 shell ever holds it."""
@@ -58,7 +60,8 @@ async def open_ledger(state_dir: Path, *, station: StationId, now: Callable[[], 
             _open_first, state_dir, standing, station=station, now=now, instance=os.urandom(16).hex(), seal=seal
         )
         again = partial(_open_again, database, standing)
-        runner = ThreadRunner(GroupWriter(first=first, again=again, standing=standing), database=database)
+        writer = GroupWriter(first=first, again=again, told=told, standing=standing)
+        runner = ThreadRunner(writer, database=database)
         await runner.start()
     except BaseException:
         held.close()
@@ -88,7 +91,7 @@ async def open_inline(
     answered is there, and nothing is ever half written. `lost` is the ledger that a new one continues; it takes `seal`.
     """
     opening = partial(_open_simulated, database, station=station, now=now, instance=instance, seal=seal, lost=lost)
-    runner = InlineRunner(GroupWriter(first=opening, again=opening))
+    runner = InlineRunner(GroupWriter(first=opening, again=opening, told=told))
     await runner.run(_nothing)
     return StationLedger(runner, now=now, release=_released)
 
@@ -98,19 +101,6 @@ def connect(database: Path | str) -> sqlite3.Connection:
     connection = sqlite3.connect(database, isolation_level=None, cached_statements=256)
     connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     return connection
-
-
-def make_durable(connection: sqlite3.Connection, *, synchronous: str = "FULL") -> None:
-    """Set a connection to write: WAL, and every COMMIT synced before it returns (synchronous FULL)."""
-    # Fetched: the switch commits after its row was given, and only whoever asks for more hears that the disk failed.
-    # Unheard, the log would be written beside a database that knows of none, and go with the next start.
-    connection.execute("PRAGMA journal_mode = WAL").fetchall()
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA foreign_keys = ON")
-    # INSERT OR REPLACE would delete a row without asking the triggers.
-    connection.execute("PRAGMA recursive_triggers = ON")
-    # A big listing leaves a big log: give its room back at the next checkpoint.
-    connection.execute("PRAGMA journal_size_limit = 16777216")
 
 
 def prepare(
@@ -230,11 +220,7 @@ def _open_again(database: Path, standing: Standing) -> LedgerCore:
     standing()
     with _closed_on_error(connect(database)) as connection:
         make_durable(connection)
-        # What a failed COMMIT left in the log must not come back to life at the next power cut, after its callers
-        # were told that it failed: move what is committed into the database and empty the log.
-        (busy, _, _) = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-        if busy:
-            raise TransientError(Reason.DISK, f"{database}: a reader holds the log, expected it to be emptied")
+        empty_log(connection)
         core = LedgerCore(connection)
     standing.opened()
     return core

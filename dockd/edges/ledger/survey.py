@@ -14,9 +14,9 @@ from dockd.domain.checkpoint import Head
 from dockd.domain.custody import BrokenChainError, Link, verify
 from dockd.domain.recovery import CAUSE as RECOVERED, continued
 from dockd.edges.ledger.entries import MADE, NEW_KEY, facts_in
-from dockd.edges.ledger.faults import Damage, damage_of, is_corruption
 from dockd.edges.ledger.rows import Row, clip_of, docking_of
 from dockd.edges.ledger.schema import migrations, require_known
+from dockd.sqlite.faults import is_corruption, reaches_the_connection
 
 BUSY_TIMEOUT_MS = 5000
 PAGE_BYTES = 4096
@@ -153,7 +153,7 @@ def _unreadable_row(connection: sqlite3.Connection, what: str, sql: str, read: C
     except (KeyError, ValueError) as error:
         return f"{what} row {count} holds what cannot be: {error!r}"
     except sqlite3.OperationalError as error:
-        if damage_of(error) is Damage.CONNECTION:
+        if reaches_the_connection(error):
             raise
         return f"{what} row {count + 1} holds what cannot be: {error}"
     return ""
