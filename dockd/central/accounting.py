@@ -35,12 +35,20 @@ class Accounting:
     """The handlers of /receipts and /accounts."""
 
     def __init__(
-        self, *, database: Database, gate: Gate, log: AccessLog, stall_s: float, now_utc: Callable[[], datetime]
+        self,
+        *,
+        database: Database,
+        gate: Gate,
+        log: AccessLog,
+        store_name: str,
+        stall_s: float,
+        now_utc: Callable[[], datetime],
     ) -> None:
-        """Take the index, who decides, who is told, and how long a statement may take to come."""
+        """Take the index, who decides, who is told, our name in receipts, and how long a statement may take to come."""
         self._database = database
         self._gate = gate
         self._log = log
+        self._store_name = store_name
         self._stall_s = stall_s
         self._now_utc = now_utc
 
@@ -68,6 +76,7 @@ class Accounting:
             {
                 "receipts": [_receipt(given) for given in page[:limit]],
                 "next": _next(request, page[limit - 1].seq) if len(page) > limit else None,
+                "store": self._store_name,
                 "total": total.files,
                 "total_bytes": total.bytes_,
             }

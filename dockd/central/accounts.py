@@ -58,12 +58,19 @@ def list_given(db: sqlite3.Connection, station: str, *, after: int, limit: int) 
 
 
 def count_given(db: sqlite3.Connection, station: str, *, as_of: int | None = None) -> Count:
-    """Count the receipts that a station was given, up to one of them or all."""
+    """Count the receipts that a station was given, up to one of them or all.
+
+    Costs what came after that one, not what came before: the whole count is kept.
+    """
     files, size = db.execute(
-        "SELECT count(*), coalesce(sum(length_bytes), 0) FROM given WHERE station = ?1 AND (?2 IS NULL OR seq <= ?2)",
-        (station, as_of),
+        "SELECT coalesce(sum(files), 0), coalesce(sum(bytes), 0) FROM given_total WHERE station = ?", (station,)
     ).fetchone()
-    return Count(files=files, bytes_=size)
+    if as_of is None:
+        return Count(files=files, bytes_=size)
+    later, later_size = db.execute(
+        "SELECT count(*), coalesce(sum(length_bytes), 0) FROM given WHERE station = ? AND seq > ?", (station, as_of)
+    ).fetchone()
+    return Count(files=files - later, bytes_=size - later_size)
 
 
 def hear(db: sqlite3.Connection, statement: Statement, *, heard_at: str) -> Verdict:

@@ -57,6 +57,18 @@ MIGRATIONS: Sequence[str] = (
         length_bytes INTEGER NOT NULL
     ) STRICT;
     CREATE INDEX given_station ON given (station, seq, length_bytes);
+    CREATE TABLE given_total (
+        station TEXT PRIMARY KEY,
+        files   INTEGER NOT NULL,                       -- as given has them: counted with every change of it
+        bytes   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TRIGGER given_counted AFTER INSERT ON given BEGIN
+        INSERT INTO given_total (station, files, bytes) VALUES (NEW.station, 1, NEW.length_bytes)
+        ON CONFLICT DO UPDATE SET files = files + 1, bytes = bytes + excluded.bytes;
+    END;
+    CREATE TRIGGER given_discounted AFTER DELETE ON given BEGIN
+        UPDATE given_total SET files = files - 1, bytes = bytes - OLD.length_bytes WHERE station = OLD.station;
+    END;
     INSERT INTO given (station, upload, object_seq, length_bytes)
     SELECT station, id, object_seq, length_bytes FROM upload WHERE receipt IS NOT NULL ORDER BY object_seq, id;
     CREATE TRIGGER upload_given AFTER UPDATE OF receipt ON upload

@@ -241,7 +241,12 @@ async def _listening(
     options: CentralOptions, parts: _Parts, store: Store, now_utc: Callable[[], datetime]
 ) -> AsyncIterator[str]:
     accounting = Accounting(
-        database=parts.database, gate=parts.gate, log=parts.log, stall_s=options.stall_s, now_utc=now_utc
+        database=parts.database,
+        gate=parts.gate,
+        log=parts.log,
+        store_name=options.name,
+        stall_s=options.stall_s,
+        now_utc=now_utc,
     )
     app = make_app(
         accounting=accounting,

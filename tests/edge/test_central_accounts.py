@@ -3,6 +3,7 @@
 import json
 import logging
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -10,6 +11,8 @@ from typing import Any
 
 import pytest
 
+from dockd.central.accounts import hear, list_given
+from dockd.central.index import MIGRATIONS
 from dockd.domain.accounting import Account, Count
 from dockd.domain.model import BayId, DockingId, Sha256, StationId
 from dockd.domain.statement import Chain, DockingRecord, InstanceId, Occasion, Statement, statement_json
@@ -87,7 +90,7 @@ async def test_receipts_are_listed_in_the_order_in_which_they_were_given(tmp_pat
     assert [line["clip_id"] for line in page["receipts"]] == [first.clip_id, second.clip_id]
     assert (page["next"], page["total"], page["total_bytes"]) == (None, 2, 16)
     assert [line["seq"] for line in other["receipts"]] == [3]
-    assert none == {"receipts": [], "next": None, "total": 0, "total_bytes": 0}
+    assert none == {"receipts": [], "next": None, "store": "dockd-central", "total": 0, "total_bytes": 0}
 
 
 async def test_pages_of_receipts_follow_each_other(tmp_path: Path) -> None:
@@ -125,13 +128,63 @@ async def test_receipts_of_an_older_index_are_listed_too(tmp_path: Path) -> None
     async with central(tmp_path) as store, Tus(store.url) as tus:
         samples = await two(tus)
     index = sqlite3.connect(tmp_path / "central/index.sqlite3")
-    index.executescript("DROP TABLE given; DROP TABLE account; DROP TRIGGER upload_given; PRAGMA user_version = 1;")
+    index.executescript(
+        "DROP TABLE given; DROP TABLE given_total; DROP TABLE account; DROP TRIGGER upload_given;"
+        " PRAGMA user_version = 1;"
+    )
     index.close()
     async with central(tmp_path) as store, Tus(store.url) as tus:
         await tus.send(Sample(path=b"3.MP4"))
         page = await listed(tus, "/receipts?station=north-1")
     assert [line["clip_id"] for line in page["receipts"]][:2] == [sample.clip_id for sample in samples]
     assert page["total"] == 3
+
+
+def steps_of(receipts: int) -> tuple[int, Count, int]:
+    """Steps of the database for the first page of a list, the count on it, and steps for hearing a statement."""
+    taken = [0]
+
+    def step() -> None:
+        taken[0] += 1
+
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    for script in MIGRATIONS:
+        db.executescript(script)
+    db.execute("INSERT INTO object VALUES (1, 'k', ?, 1, 8, ?, '', '', NULL, NULL, NULL)", ("a" * 64, "b" * 64))
+    for number in range(receipts):
+        db.execute(
+            "INSERT INTO upload VALUES (?, 'k', ?, ?, 1, 8, ?, '', '', 0, NULL, NULL)",
+            (str(number), "north-1", f"{number:064x}", "b" * 64),
+        )
+        db.execute("UPDATE upload SET object_seq = 1, receipt = 'r' WHERE id = ?", (str(number),))
+    db.set_progress_handler(step, 1)
+    _, total = list_given(db, "north-1", after=0, limit=3)
+    listed_steps = taken[0]
+    hear(db, replace(DAILY, as_of=receipts, listed=Count(files=receipts, bytes_=8 * receipts)), heard_at=DAILY.utc)
+    return listed_steps, total, taken[0] - listed_steps
+
+
+@pytest.mark.promise("I17")
+def test_a_page_of_receipts_and_a_statement_cost_the_same_however_many_receipts_there_are() -> None:
+    few, of_few, hearing_few = steps_of(10)
+    many, of_many, hearing_many = steps_of(500)
+    assert (of_few, of_many) == (Count(files=10, bytes_=80), Count(files=500, bytes_=4000))
+    assert many < few * 1.2
+    assert hearing_many < hearing_few * 1.2
+
+
+@pytest.mark.promise("I18")
+async def test_a_receipt_that_is_gone_from_the_index_is_gone_from_its_count(tmp_path: Path) -> None:
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        await two(tus)
+    with closing(sqlite3.connect(tmp_path / "central/index.sqlite3")) as index:
+        index.execute("DELETE FROM given WHERE seq = 1")
+        index.commit()
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        page = await listed(tus, "/receipts?station=north-1")
+        verdict = await answered(tus, replace(DAILY, as_of=1, listed=Count()))
+    assert (page["total"], page["total_bytes"]) == (1, 8)
+    assert verdict["differs"] == []
 
 
 @pytest.mark.promise("I18")
