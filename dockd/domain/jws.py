@@ -1,4 +1,4 @@
-"""A signed statement of this station: a compact JWS of flat JSON in one canonical form, signed with Ed25519.
+"""A signed statement, the station's or a store's: a compact JWS of flat JSON in one canonical form, by Ed25519.
 
 Owns the form. Knows neither keys nor what is stated.
 """

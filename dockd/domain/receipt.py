@@ -1,22 +1,20 @@
 """A receipt: the store's signed word that it re-read a clip, that the digest matched, and that it is synced (I2).
 
-Owns the one canonical form of a receipt and every check but the signature itself, which an edge makes over
-`signing_input`. Knows no keys.
+Owns what a receipt says, in the canonical form of `jws`, and every check but the signature itself, which an edge makes
+over `signing_input`. Knows no keys.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from hashlib import sha256
 
-from dockd.domain.canonical import b64url, b64url_decode, canonical_json
+from dockd.domain.canonical import Scalar, b64url, canonical_json
+from dockd.domain.jws import parse_jws, signing_input as jws_signing_input
 from dockd.domain.model import ClipId, Sha256, StationId
 
-ALGORITHM = "EdDSA"
 TYPE = "clip-receipt+jwt"
-MAX_COMPACT_CHARS = 4096
 NO_LEAF = "0" * 64
 """The leaf of an upload whose station sent no custody leaf."""
 
@@ -96,12 +94,8 @@ def kid_of(public_key: bytes) -> str:
 
 
 def signing_input(*, kid: str, claims: Claims) -> bytes:
-    """Give the bytes a store signs with Ed25519: the canonical header and payload of the JWS.
-
-    Source: RFC 7515 section 5.1, RFC 8037 section 3.1.
-    """
-    header = canonical_json({"alg": ALGORITHM, "kid": kid, "typ": TYPE})
-    return f"{b64url(header)}.{b64url(canonical_json(_payload(claims)))}".encode("ascii")
+    """Give the bytes a store signs with Ed25519."""
+    return jws_signing_input(typ=TYPE, kid=kid, payload=_payload(claims))
 
 
 def compact(signed: bytes, signature: bytes) -> str:
@@ -116,19 +110,13 @@ def parse_receipt(text: str) -> Receipt:
         ReceiptError: with `Flaw.FORM`, naming the part that is off.
 
     """
-    if len(text) > MAX_COMPACT_CHARS:
-        raise ReceiptError(Flaw.FORM, f"{len(text)} characters, expected at most {MAX_COMPACT_CHARS}")
-    parts = text.split(".")
-    if len(parts) != 3:  # noqa: PLR2004 - header, payload, signature: RFC 7515 section 3.1
-        raise ReceiptError(Flaw.FORM, f"{len(parts)} parts, expected header.payload.signature")
-    header, payload, signature = (_decode(part) for part in parts)
-    kid = _kid(_object(header, "header"))
-    claims = _claims(_object(payload, "payload"))
-    signed = signing_input(kid=kid, claims=claims)
-    # Writing it again and comparing catches every other spelling at once: order, spaces, escapes, doubled keys.
-    if signed != f"{parts[0]}.{parts[1]}".encode("ascii"):
-        raise ReceiptError(Flaw.FORM, "header or payload is spelled otherwise than canonical JSON")
-    return Receipt(compact=text, kid=kid, claims=claims, signing_input=signed, signature=signature)
+    try:
+        jws = parse_jws(text, typ=TYPE)
+    except ValueError as error:
+        raise ReceiptError(Flaw.FORM, str(error)) from error
+    kid = _text({"kid": jws.kid}, "kid", _KID)
+    claims = _claims(jws.payload)
+    return Receipt(compact=text, kid=kid, claims=claims, signing_input=jws.signing_input, signature=jws.signature)
 
 
 def check_claims(claims: Claims, expected: Expected) -> None:
@@ -153,8 +141,8 @@ def check_claims(claims: Claims, expected: Expected) -> None:
         raise ReceiptError(Flaw.METADATA, f"{claims.meta_sha256}, expected {' or '.join(sorted(expected.metadata))}")
 
 
-def _payload(claims: Claims) -> dict[str, str | int]:
-    payload: dict[str, str | int] = {
+def _payload(claims: Claims) -> dict[str, Scalar]:
+    payload: dict[str, Scalar] = {
         "aud": claims.aud,
         "clip_id": claims.clip_id,
         "leaf": claims.leaf,
@@ -169,37 +157,13 @@ def _payload(claims: Claims) -> dict[str, str | int]:
     return payload
 
 
-def _decode(part: str) -> bytes:
-    try:
-        return b64url_decode(part)
-    except ValueError as error:
-        raise ReceiptError(Flaw.FORM, str(error)) from error
-
-
-def _object(data: bytes, what: str) -> Mapping[str, object]:
-    try:
-        value: object = json.loads(data)
-    except (ValueError, RecursionError) as error:
-        raise ReceiptError(Flaw.FORM, f"{what} is not JSON: {data[:40]!r}") from error
-    if not isinstance(value, dict):
-        raise ReceiptError(Flaw.FORM, f"{what} is {data[:40]!r}, expected a JSON object")
-    return value
-
-
-def _kid(header: Mapping[str, object]) -> str:
-    if header.keys() != {"alg", "kid", "typ"} or header["alg"] != ALGORITHM or header["typ"] != TYPE:
-        raise ReceiptError(Flaw.FORM, f"header {dict(header)!r}, expected alg {ALGORITHM}, kid and typ {TYPE}")
-    return _text(header, "kid", _KID)
-
-
-def _claims(payload: Mapping[str, object]) -> Claims:
+def _claims(payload: Mapping[str, Scalar]) -> Claims:
     missing = _CLAIMS - payload.keys()
     unknown = payload.keys() - _CLAIMS - _OPTIONAL_CLAIMS
     if missing or unknown:
         raise ReceiptError(Flaw.FORM, f"claims missing {sorted(missing)}, unknown {sorted(unknown)}")
     length = payload["length"]
-    # bool is an int to Python; `true` is no length.
-    if type(length) is not int or length < 0:
+    if not isinstance(length, int) or length < 0:
         raise ReceiptError(Flaw.FORM, f"length {length!r}, expected a whole number of bytes")
     return Claims(
         clip_id=ClipId(_text(payload, "clip_id", _HEX64)),
@@ -214,7 +178,7 @@ def _claims(payload: Mapping[str, object]) -> Claims:
     )
 
 
-def _text(fields: Mapping[str, object], name: str, form: re.Pattern[str] | None) -> str:
+def _text(fields: Mapping[str, Scalar], name: str, form: re.Pattern[str] | None) -> str:
     value = fields[name]
     if not isinstance(value, str) or (form is not None and not form.fullmatch(value)):
         wanted = form.pattern if form is not None else "text"

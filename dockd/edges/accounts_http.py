@@ -13,8 +13,8 @@ from urllib.parse import urlencode, urljoin
 
 from dockd.app.account_ports import GivenPage
 from dockd.domain.accounting import Count, Given
+from dockd.domain.jws import MAX_COMPACT_CHARS
 from dockd.domain.model import ClipId, StationId
-from dockd.domain.receipt import MAX_COMPACT_CHARS
 from dockd.domain.statement import MOST_COUNT, Statement, StatementError, Verdict, parse_verdict, statement_json
 from dockd.errors import Reason, TransientError
 from dockd.tus.message import Request, Response

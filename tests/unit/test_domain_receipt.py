@@ -9,9 +9,9 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from hypothesis import given, strategies as st
 
+from dockd.domain.jws import MAX_COMPACT_CHARS
 from dockd.domain.model import ClipId, Sha256, StationId
 from dockd.domain.receipt import (
-    MAX_COMPACT_CHARS,
     NO_LEAF,
     Claims,
     Expected,
