@@ -48,7 +48,7 @@ def move_file(path: Path, folder: Path) -> None:
     """
     target = folder / path.name
     if target.exists():
-        raise FileExistsError(17, "is there already", str(target))
+        raise FileExistsError(errno.EEXIST, "is there already", str(target))
     path.rename(target)
     # The new name first: a cut in between leaves two names at worst, never none.
     sync_folder(folder)

@@ -4,7 +4,6 @@ Owns the cryptography of receipts. What a receipt must look like and say is `doc
 """
 
 import errno
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
 from dockd.domain.canonical import b64url, b64url_decode
 from dockd.domain.receipt import Flaw, Receipt, ReceiptError, kid_of, parse_receipt
+from dockd.durable import replace_file
 from dockd.errors import ConfigError, Problem, Reason, TransientError
 
 PREFIX = "ed25519:"
@@ -156,13 +156,8 @@ def remember(state_dir: Path, keys: PinnedKeys) -> None:
 
     """
     lines = [f"{PREFIX}{b64url(key.public_bytes_raw())}\n" for key in keys.keys.values()]
-    draft = state_dir / f"{REMEMBERED}.new"
     try:
-        with draft.open("w", encoding="ascii") as file:
-            file.writelines(lines)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(state_dir / REMEMBERED)
+        replace_file(state_dir / REMEMBERED, "".join(lines).encode("ascii"))
     except OSError as error:
         reason = Reason.DISK_FULL if error.errno == errno.ENOSPC else Reason.DISK
         message = f"{state_dir / REMEMBERED}: {error.strerror}, expected it to be written"
