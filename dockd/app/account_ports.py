@@ -14,11 +14,15 @@ from dockd.domain.statement import Chain, DockingAccount, Occasion, Statement, V
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GivenPage:
-    """A page of the store's list; `more` follow it, and `total` is every receipt given to this station so far."""
+    """A page of the store's list; `more` follow it, and `total` is every receipt given to this station so far.
+
+    `store` is the name that the store bears in its receipts; None where it does not say.
+    """
 
     receipts: tuple[Given, ...]
     more: bool
     total: Count
+    store: str | None = None
 
 
 class Accounts(Protocol):
@@ -78,6 +82,10 @@ class AccountBook(Protocol):
         """Give the clip ids of rows, also of rows that are gone; None where a clip was never copied."""
         ...
 
+    async def receipts(self, keys: Sequence[ClipKey]) -> Mapping[ClipKey, str]:
+        """Give the receipts that rows hold; a row without one is left out."""
+        ...
+
     async def begin_round(self) -> int:
         """Begin a whole comparison; give its number."""
         ...
@@ -87,12 +95,17 @@ class AccountBook(Protocol):
     ) -> None:
         """Write down what a part of a comparison found, and how far the list was read, in one transaction.
 
-        `prior` are receipts of before a recovery; a difference that is known already stays as it is.
+        `prior` are receipts of before a recovery; a difference that is known already is found once more.
         """
         ...
 
-    async def end_round(self, round_: int, *, rebuilt: bool) -> None:
-        """End a whole comparison: what it has not found again is settled; `rebuilt` also ends a recovery."""
+    async def end_round(
+        self, round_: int, *, rebuilt: bool, store: str | None = None, elsewhere: Mapping[str, int] | None = None
+    ) -> None:
+        """End a whole comparison: what it has not found again is settled; `rebuilt` also ends a recovery.
+
+        `store` is the one that answered, and `elsewhere` counts receipts of others; None where nothing was compared.
+        """
         ...
 
     async def close(
@@ -103,10 +116,20 @@ class AccountBook(Protocol):
         docking: DockingId | None,
         given: Count | None,
         facts: Mapping[str, str],
+        wrong: Sequence[Difference] = (),
     ) -> None:
         """Close an account: what people are shown, and a custody entry where something was compared or is wrong.
 
-        `given` is the store's own count, None where nothing was compared. A docking's account is closed once.
+        `given` is the store's own count, None where nothing was compared. `wrong` is what closing it brought up; what
+        is not said again when a later day is closed is settled. The entry is an alarm only where other differences are
+        open than when it was last one. A docking's account is closed once.
+        """
+        ...
+
+    async def acknowledge(self, *, up_to: int, actor: str, why: str) -> int:
+        """Mark open differences up to a number as looked at, on record; give how many were not yet.
+
+        They stay, and are counted as before.
         """
         ...
 

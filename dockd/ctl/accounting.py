@@ -1,6 +1,6 @@
-"""`dockctl account`: what was seen, where it is, and what does not agree with the store.
+"""`dockctl account`: what was seen, where it is, what does not agree with the store, and that somebody looked at it.
 
-Owns its words and when it ends with 1.
+Owns its words and when it ends with 1. Nothing here changes what is counted.
 """
 
 import argparse
@@ -8,10 +8,19 @@ from typing import TYPE_CHECKING, cast
 
 from dockd.ctl.desk import Desk
 from dockd.ctl.exits import EX_FAILED, EX_OK
-from dockd.ctl.printing import print_json
+from dockd.ctl.printing import print_json, shown
 
 if TYPE_CHECKING:
     from dockd.edges.control.shape import Document, Json
+
+
+def add_arguments(account_: argparse.ArgumentParser, common: argparse.ArgumentParser) -> None:
+    """Add the verb."""
+    verbs = account_.add_subparsers(metavar="VERB")
+    summary = "Note that you have looked at the open differences: they stay, and a new one alarms again."
+    verb = verbs.add_parser("acknowledge", help=summary, description=summary, epilog=account_.epilog, parents=[common])
+    verb.add_argument("--why", required=True, metavar="TEXT", help="what you found: it goes on record with your name")
+    verb.set_defaults(run=acknowledge)
 
 
 def account(desk: Desk, arguments: argparse.Namespace) -> int:
@@ -21,17 +30,34 @@ def account(desk: Desk, arguments: argparse.Namespace) -> int:
     if arguments.json:
         found = list(rows)
         print_json({"account": document, "differences": cast("Json", found)})
-        return EX_FAILED if found else EX_OK
+        return EX_OK if all(row["acknowledged"] for row in found) else EX_FAILED
     _print_last(cast("Document | None", document["last"]))
     if document["reason"]:
         print(f"  not compared just now: {document['reason']}: {document['detail']}")
     elif document["offered"] is False:
         print("  not compared: this store lists no receipts")
+    for store, files in cast("dict[str, int]", document["elsewhere"]).items():
+        print(f"  {files} receipts are of another store ({shown(store)})")
     code = EX_OK
     for row in rows:
-        print(f"  {row['kind']:<13} {row['clip_id'] or '-':<64}  {row['detail']} (since {row['since_utc']})")
-        code = EX_FAILED
+        when = f"since {row['since_utc']}, {row['times']} times, last {row['last_utc']}"
+        seen = f"  [looked at by {shown(row['acknowledged'])}]" if row["acknowledged"] else ""
+        print(f"  {row['kind']:<13} {row['clip_id'] or '-':<64}  {shown(row['detail'])} ({when}){seen}")
+        code = code if row["acknowledged"] else EX_FAILED
     return code
+
+
+def acknowledge(desk: Desk, arguments: argparse.Namespace) -> int:
+    """Note that somebody has looked at what differs now; what comes later is not meant."""
+    numbers = [cast("int", row["key"]) for row in desk.rows("differences")]
+    answer: Document = {"acknowledged": 0}
+    if numbers:
+        answer = desk.wish("account/acknowledge", {"up_to": max(numbers), "why": arguments.why})
+    if arguments.json:
+        print_json(answer)
+    else:
+        print(f"{answer['acknowledged']} differences noted as looked at; {len(numbers)} are open")
+    return EX_OK
 
 
 def _print_last(last: "Document | None") -> None:

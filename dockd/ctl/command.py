@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from dockd.ctl import accounting, looking, quarantine
 from dockd.ctl.desk import Daemon, Desk
@@ -51,18 +52,33 @@ def _desk(arguments: argparse.Namespace) -> Desk:
     return Folder(arguments.state, key_texts=arguments.store_key)
 
 
-def _parser() -> argparse.ArgumentParser:
+def _common(*, suppressed: bool = False) -> argparse.ArgumentParser:
+    """Make the options of every command; `suppressed` for a verb: what was said before it is not set back."""
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--json", action="store_true", help="print JSON")
-    common.add_argument("--socket", type=Path, default=SOCKET, metavar="FILE", help=f"the daemon's (default {SOCKET})")
-    common.add_argument("--state", type=Path, metavar="DIR", help="read a state folder instead of asking the daemon")
+    nothing: dict[str, Any] = {"default": argparse.SUPPRESS} if suppressed else {}
+    common.add_argument("--json", action="store_true", help="print JSON", **nothing)
+    common.add_argument(
+        "--socket",
+        type=Path,
+        metavar="FILE",
+        help=f"the daemon's (default {SOCKET})",
+        **({"default": SOCKET} | nothing),
+    )
+    common.add_argument(
+        "--state", type=Path, metavar="DIR", help="read a state folder instead of asking the daemon", **nothing
+    )
     common.add_argument(
         "--store-key",
         action="append",
-        default=[],
         metavar="KEY-OR-FILE",
         help="with --state: check receipts under this key (default: the keys last pinned there)",
+        **({"default": []} | nothing),
     )
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = _common()
     parser = argparse.ArgumentParser(prog="dockctl", description="Look into a docking station.", epilog=EPILOG)
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
 
@@ -78,7 +94,8 @@ def _parser() -> argparse.ArgumentParser:
     clips.add_argument("--camera", metavar="SERIAL", help="only clips of this camera")
     receipts = command("receipts", "Receipts; with a clip id, that clip's compact JWS.", looking.receipts)
     receipts.add_argument("clip_id", nargs="?", metavar="CLIP_ID", help="64 hex digits: print its receipt as a JWS")
-    command("account", "Seen, receipted, pending, quarantined, and what differs at the store.", accounting.account)
+    account = command("account", "Seen, receipted, pending, quarantined, and what differs.", accounting.account)
+    accounting.add_arguments(account, _common(suppressed=True))
     summary = "What is held back and why, and what can be done about it."
     held = commands.add_parser("quarantine", help=summary, description=summary, epilog=EPILOG)
     quarantine.add_arguments(held, common)

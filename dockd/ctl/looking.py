@@ -20,9 +20,10 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     backlog = cast("dict[str, dict[str, int]]", document["backlog"])
     store = cast("dict[str, Json]", document["store"])
     quarantine = cast("dict[str, int]", document["quarantine"])
-    differences = cast("dict[str, Json]", document["account"])["differences"]
+    account = cast("dict[str, int]", document["account"])
+    differences, unseen = account["differences"], account["unseen"]
     stuck = bool(document["faults"] or document["spool_full"] or store["reason"] or store["overdue"])
-    trouble = stuck or bool(differences) or any(quarantine.values())
+    trouble = stuck or bool(unseen) or any(quarantine.values())
     if arguments.json:
         print_json(document)
         return EX_FAILED if trouble else EX_OK
@@ -34,7 +35,7 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     if any(quarantine.values()):
         print(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
     if differences:
-        print(f"  account    {differences} differences: dockctl account")
+        print(f"  account    {differences} differences, {unseen} not looked at: dockctl account")
     if document["continues"]:
         print(f"  continues  {shown(document['continues'])}")
     if document["spool_full"]:

@@ -4,7 +4,8 @@ Owns the account, the kinds of difference, and the judgement of one receipt that
 ledger, nor the store, nor when anybody looks; what is said over the wire is `domain.statement`.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -12,7 +13,7 @@ from dockd.domain.clip import SETTLED
 from dockd.domain.model import ClipId, ClipKey, ClipState, DockingId, StationId
 from dockd.domain.receipt import NO_LEAF, ReceiptError, parse_receipt
 
-BITS = 8
+_FIGURES = re.compile(r"\b[0-9a-f]{64}\b|[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,11 +69,27 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that does not agree; `clip_id` is None where it is no one clip's, or the clip was never copied."""
+    """One thing that does not agree; `clip_id` is None where it is no one clip's, or the clip was never copied.
+
+    Without a clip id `cause` names it: found again with other figures, it is the same difference.
+    """
 
     kind: Kind
     clip_id: ClipId | None = None
+    cause: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenDifference:
+    """A difference on record: found `times` times, first and last when; `acknowledged` says who looked at it."""
+
+    key: int
+    difference: Difference
+    since_utc: str
+    last_utc: str
+    times: int
+    acknowledged: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +109,7 @@ class Listed:
     clip_id: ClipId
     receipt: str
     leaf: str = NO_LEAF
+    store: str = ""
     length_bytes: int = 0
     flaw: str = ""
 
@@ -128,7 +146,9 @@ class Reading:
     """How far the store's list was read, `listed` receipts up to `cursor`, and how things stand.
 
     `rebuilding` since a recovery was declared and until the list was read whole; `round` is the last whole comparison
-    that was begun; `differences` are open, and `last` is the account that was closed last.
+    that was begun, `whole_utc` when the last daily one was closed. `store` is the name of the store that was compared
+    whole last, and `elsewhere` how many receipts here are of which other store. `differences` are open, nobody has
+    looked at `unseen` of them, and `last` is the account that was closed last.
     """
 
     cursor: int
@@ -136,7 +156,11 @@ class Reading:
     rebuilding: bool
     round: int
     differences: int
+    unseen: int
     last: Closed | None
+    whole_utc: str | None
+    store: str | None
+    elsewhere: tuple[tuple[str, int], ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,9 +212,23 @@ def read(given: Given, *, station: StationId) -> Listed:
         clip_id=given.clip_id,
         receipt=given.receipt,
         leaf=claims.leaf,
+        store=claims.store,
         length_bytes=claims.length_bytes,
         flaw=flaw,
     )
+
+
+def store_of(receipt: str) -> str | None:
+    """Name the store that gave a receipt; None where the text does not say."""
+    try:
+        return parse_receipt(receipt).claims.store
+    except ReceiptError:
+        return None
+
+
+def cause_of(words: str) -> str:
+    """Take the figures out of what a store says: said again with others, it is the same."""
+    return _FIGURES.sub("#", words)
 
 
 def judge(listed: Listed, known: Known, *, rebuilding: bool) -> Difference | FromBefore | None:
@@ -216,33 +254,3 @@ def _foreign(listed: Listed, known: Known) -> Difference:
         return Difference(kind=Kind.UNKNOWN_HERE, clip_id=listed.clip_id, detail=detail)
     detail = f"the store's receipt {listed.seq} names custody entry {listed.leaf}, which is not in this chain"
     return Difference(kind=Kind.LEAF_UNKNOWN, clip_id=listed.clip_id, detail=detail)
-
-
-class Outstanding:
-    """Clips whose receipts are here and were not met in the store's list yet: one bit for each clip there is."""
-
-    def __init__(self) -> None:
-        """Begin with none."""
-        self._bits = bytearray()
-
-    def add(self, keys: Sequence[ClipKey]) -> None:
-        """Expect these."""
-        for key in keys:
-            place, bit = divmod(key, BITS)
-            if place >= len(self._bits):
-                self._bits.extend(bytes(place + 1 - len(self._bits)))
-            self._bits[place] |= 1 << bit
-
-    def met(self, keys: Sequence[ClipKey]) -> None:
-        """Strike these off."""
-        for key in keys:
-            place, bit = divmod(key, BITS)
-            if place < len(self._bits):
-                self._bits[place] &= ~(1 << bit)
-
-    def left(self) -> Iterator[ClipKey]:
-        """Give what was not met, in order."""
-        for place, bits in enumerate(self._bits):
-            for bit in range(BITS if bits else 0):
-                if bits >> bit & 1:
-                    yield ClipKey(place * BITS + bit)

@@ -11,3 +11,8 @@ def utc_text(moment: datetime) -> str:
 def seconds_before(utc: str, seconds: float) -> str:
     """Give the moment `seconds` before one in the form of `utc_text`."""
     return utc_text(datetime.fromisoformat(utc) - timedelta(seconds=seconds))
+
+
+def seconds_between(earlier_utc: str, later_utc: str) -> float:
+    """Give the seconds from one moment to another in the form of `utc_text`; below 0 where it lies before."""
+    return (datetime.fromisoformat(later_utc) - datetime.fromisoformat(earlier_utc)).total_seconds()

@@ -125,9 +125,18 @@ def _page(document: object, *, after: int) -> GivenPage:
             if order != sorted(set(order)):
                 raise ValueError(f"receipts {order[:_SHOWN]}: expected one after the other, beyond {after}")
             total = Count(files=_count("total", total), bytes_=_count("total_bytes", total_bytes))
-            return GivenPage(receipts=receipts, more=rest.get("next") is not None and bool(receipts), total=total)
+            more = rest.get("next") is not None and bool(receipts)
+            return GivenPage(receipts=receipts, more=more, total=total, store=_store(rest.get("store")))
         case _:
             raise ValueError("expected receipts, total and total_bytes")
+
+
+def _store(name: object) -> str | None:
+    if name is None:
+        return None
+    if not isinstance(name, str) or not 0 < len(name) <= _SHOWN:
+        raise ValueError(f"store: {str(name)[:_SHOWN]!r}: expected a name of 1 to {_SHOWN} characters")
+    return name
 
 
 def _given(line: object) -> Given:

@@ -62,6 +62,10 @@ CREATE TABLE accounting (
     listed_bytes INTEGER NOT NULL,
     rebuilding INTEGER NOT NULL CHECK (rebuilding IN (0, 1)), -- a recovery was declared, the list is still to be read
     round INTEGER NOT NULL, -- the last whole comparison that was begun
+    whole_utc TEXT, -- when the last daily one was closed: it decides only when to look again
+    store TEXT, -- the name that the store compared whole last bears in its receipts
+    elsewhere TEXT NOT NULL DEFAULT '{}', -- JSON: how many receipts are of which other store
+    told INTEGER NOT NULL DEFAULT 0, -- differences in the custody entry that told of them last
     -- The last account that was closed, for people.
     closed_utc TEXT,
     occasion TEXT,
@@ -79,23 +83,30 @@ CREATE TABLE accounting (
 
 INSERT INTO accounting (one, cursor, listed_files, listed_bytes, rebuilding, round) VALUES (1, 0, 0, 0, 0, 0);
 
--- What does not agree. A row goes when a whole comparison, begun after it, has not found it again.
+-- What does not agree: one row for one cause. It goes when a whole comparison, begun after it was found last, has not
+-- found it again; what was said at the closing of an account goes when a later day is closed and does not say it.
 CREATE TABLE differences (
     key INTEGER PRIMARY KEY AUTOINCREMENT,
     kind TEXT NOT NULL,
     clip_id TEXT NOT NULL, -- empty where it is no one clip's
-    detail TEXT NOT NULL,
+    cause TEXT NOT NULL, -- names it where there is no clip id, empty else
+    detail TEXT NOT NULL, -- as it was found last
     since_utc TEXT NOT NULL,
-    round INTEGER NOT NULL
+    last_utc TEXT NOT NULL,
+    times INTEGER NOT NULL DEFAULT 1, -- found so often
+    round INTEGER NOT NULL,
+    closing INTEGER NOT NULL CHECK (closing IN (0, 1)), -- said at the closing of an account
+    told INTEGER NOT NULL DEFAULT 0 CHECK (told IN (0, 1)), -- is in a custody entry
+    acknowledged TEXT NOT NULL DEFAULT '' -- who has looked at it, and what they found
 ) STRICT;
 
-CREATE UNIQUE INDEX differences_what ON differences (kind, clip_id, iif(clip_id = '', detail, ''));
+CREATE UNIQUE INDEX differences_what ON differences (kind, clip_id, cause);
 CREATE INDEX differences_round ON differences (round);
 
 -- A declared recovery begins a new chain: the store's list is read from its beginning, and what is older is taken over.
 -- A fact is a text, in which a quote is escaped: these words, with a null, stand in a body as its cause and nowhere else.
 CREATE TRIGGER custody_recovered AFTER INSERT ON custody
 WHEN NEW.clip IS NULL AND instr(NEW.body, CAST('"cause":"ledger-recovered","clip":null' AS BLOB)) > 0 BEGIN
-    UPDATE accounting SET cursor = 0, listed_files = 0, listed_bytes = 0, rebuilding = 1;
+    UPDATE accounting SET cursor = 0, listed_files = 0, listed_bytes = 0, rebuilding = 1, whole_utc = NULL;
     DELETE FROM differences;
 END;

@@ -75,9 +75,9 @@ async def test_the_reference_store_lists_receipts_and_hears_statements(tmp_path:
         for number, (sample, receipt) in enumerate(zip(samples, receipts, strict=True), start=1)
     ]
     total = Count(files=3, bytes_=24)
-    assert first == GivenPage(receipts=tuple(given[:2]), more=True, total=total)
-    assert second == GivenPage(receipts=tuple(given[2:]), more=False, total=total)
-    assert none == GivenPage(receipts=(), more=False, total=total)
+    assert first == GivenPage(receipts=tuple(given[:2]), more=True, total=total, store="dockd-central")
+    assert second == GivenPage(receipts=tuple(given[2:]), more=False, total=total, store="dockd-central")
+    assert none == GivenPage(receipts=(), more=False, total=total, store="dockd-central")
     assert parse_receipt(given[0].receipt).claims.clip_id == samples[0].clip_id
     assert right == Verdict(given=Count(files=1, bytes_=8), differs=())
     assert wrong is not None
@@ -171,6 +171,9 @@ PAGE = {"receipts": [LINE], "next": None, "total": 1, "total_bytes": 8}
         (PAGE | {"receipts": [LINE | {"seq": "5"}]}, "seq: '5': expected a whole number"),
         (PAGE | {"receipts": [LINE, LINE]}, "expected one after the other"),
         (PAGE | {"receipts": [LINE | {"seq": 4}]}, "expected one after the other, beyond 4"),
+        (PAGE | {"store": 7}, "store: '7': expected a name of 1 to 100 characters"),
+        (PAGE | {"store": ""}, "store: '': expected a name"),
+        (PAGE | {"store": "x" * 101}, "expected a name of 1 to 100 characters"),
         (PAGE | {"receipts": [LINE], "more": "x" * 3_000_000}, "the answer is longer than 2097152 bytes"),
     ],
 )

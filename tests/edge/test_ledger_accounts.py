@@ -140,18 +140,20 @@ async def test_a_difference_is_kept_with_its_first_time_until_a_whole_comparison
     book = ledger.accounts
     at = (7, Count(files=2, bytes_=20))
     await book.found([WAITING], prior=(), round_=0, read_to=at)
-    ((key, since_utc, difference),) = await ledger.query(account_reads.differences(after=0, limit=10))
-    assert difference == WAITING
+    (row,) = await ledger.query(account_reads.differences(after=0, limit=10))
+    assert row.difference == WAITING
     one = await book.begin_round()
     again = Difference(kind=WAITING.kind, clip_id=WAITING.clip_id, detail="still")
-    words = [Difference(kind=Kind.MISCOUNTED, detail=f"counts {number}") for number in (1, 2, 1)]
+    words = [
+        Difference(kind=Kind.MISCOUNTED, cause=f"c{number % 2}", detail=f"counts {number}") for number in (1, 2, 3)
+    ]
     await book.found([again, *words], prior=(), round_=one, read_to=at)
     await book.end_round(one, rebuilt=False)
     found = await ledger.query(account_reads.differences(after=0, limit=10))
-    assert found[0][:2] == (key, since_utc)
-    assert [difference.detail for *_, difference in found] == ["still", "counts 1", "counts 2"]
+    assert (found[0].key, found[0].since_utc, found[0].last_utc > row.since_utc) == (row.key, row.since_utc, True)
+    assert [(one.difference.detail, one.times) for one in found] == [("still", 2), ("counts 3", 2), ("counts 2", 1)]
     assert (await book.reading()).differences == 3
-    assert len(await ledger.query(account_reads.differences(after=key, limit=1))) == 1
+    assert len(await ledger.query(account_reads.differences(after=row.key, limit=1))) == 1
     await book.close(Occasion.DAILY, Account(), docking=None, given=None, facts={})
     assert rows(
         tmp_path,
@@ -174,6 +176,80 @@ async def test_a_custody_entry_names_some_clips_and_the_table_all(ledger: Statio
     assert (await ledger.accounts.reading()).differences == 50
 
 
+async def causes(tmp_path: Path) -> list[str]:
+    """The causes of custody entries about the accounts."""
+    found = rows(tmp_path, "SELECT json_extract(body, '$.cause') FROM custody ORDER BY seq")
+    return [str(cause) for (cause,) in found if cause in {"difference", "unreconciled", "reconciled"}]
+
+
+@pytest.mark.promise("I18")
+async def test_an_alarm_is_given_where_other_differences_are_open_than_were_told(
+    ledger: StationLedger, tmp_path: Path
+) -> None:
+    book, nothing = ledger.accounts, Count()
+
+    async def close(*wrong: Difference, occasion: Occasion = Occasion.DAILY) -> list[str]:
+        await book.close(occasion, Account(), docking=None, given=nothing, facts={}, wrong=wrong)
+        return await causes(tmp_path)
+
+    said = Difference(kind=Kind.MISCOUNTED, cause="store", detail="you are wrong")
+    await book.found([WAITING], prior=(), round_=0, read_to=(0, nothing))
+    assert await close(said) == ["difference"]
+    assert await close(said, occasion=Occasion.DOCKING) == ["difference", "unreconciled"]
+    one = await book.begin_round()
+    await book.found([WAITING], prior=(), round_=one, read_to=(0, nothing))
+    await book.end_round(one, rebuilt=False)
+    assert (await book.reading()).differences == 2
+    assert (await close(occasion=Occasion.DOCKING))[2:] == ["unreconciled"]
+    assert (await close())[3:] == ["difference"]
+    two = await book.begin_round()
+    await book.end_round(two, rebuilt=False)
+    await book.found([WAITING], prior=(), round_=two, read_to=(0, nothing))
+    assert (await close())[4:] == ["difference"]
+    await book.end_round(await book.begin_round(), rebuilt=False)
+    assert (await close())[5:] == ["reconciled"]
+
+
+@pytest.mark.promise("I18")
+async def test_who_looked_at_differences_is_on_record_and_they_stay(ledger: StationLedger, tmp_path: Path) -> None:
+    book = ledger.accounts
+    await book.found([WAITING], prior=(), round_=0, read_to=(0, Count()))
+    (row,) = await ledger.query(account_reads.differences(after=0, limit=10))
+    later = Difference(kind=Kind.NOT_AT_STORE, clip_id=clip_id("d"), detail="x")
+    await book.found([WAITING, later], prior=(), round_=0, read_to=(0, Count()))
+    assert await book.acknowledge(up_to=row.key, actor="user:anna", why="a disk was replaced") == 1
+    assert await book.acknowledge(up_to=row.key, actor="user:bert", why="again") == 0
+    found = await ledger.query(account_reads.differences(after=0, limit=10))
+    assert [one.acknowledged for one in found] == ["user:anna: a disk was replaced", ""]
+    reading = await book.reading()
+    assert (reading.differences, reading.unseen) == (2, 1)
+    sql = "SELECT json_extract(body, '$.actor'), json_extract(body, '$.facts') FROM custody"
+    told = rows(tmp_path, f"{sql} WHERE json_extract(body, '$.cause') = 'differences acknowledged'")
+    ((actor, facts),) = told
+    assert actor == "user:anna"
+    assert json.loads(str(facts)) == {"differences": "1", "up_to": str(row.key), "why": "a disk was replaced"}
+
+
+async def test_whose_receipts_are_elsewhere_is_kept_from_one_whole_comparison_to_the_next(
+    ledger: StationLedger,
+) -> None:
+    book = ledger.accounts
+    await book.end_round(await book.begin_round(), rebuilt=False, store="new", elsewhere={"old": 3, "older": 1})
+    await book.end_round(await book.begin_round(), rebuilt=False)
+    reading = await book.reading()
+    assert (reading.store, reading.elsewhere, reading.whole_utc) == ("new", (("old", 3), ("older", 1)), None)
+    await book.close(Occasion.DAILY, Account(), docking=None, given=None, facts={})
+    assert (await book.reading()).whole_utc is not None
+    await ledger.note("ledger-recovered", actor="ledger", facts={"why": "x"})
+    assert (await book.reading()).whole_utc is None
+
+
+async def test_receipts_are_given_by_key(ledger: StationLedger) -> None:
+    await docked(ledger, file("A.MP4"), file("B.MP4"))
+    held = await bring(ledger, await ledger.clip(ClipKey(1)), ClipState.RECEIPTED)
+    assert await ledger.accounts.receipts([ClipKey(1), ClipKey(2), ClipKey(9)]) == {1: held.receipt}
+
+
 @pytest.mark.promise("I16")
 async def test_a_store_that_lists_strangers_without_end_does_not_fill_the_disk(
     ledger: StationLedger, monkeypatch: pytest.MonkeyPatch
@@ -188,7 +264,7 @@ async def test_a_store_that_lists_strangers_without_end_does_not_fill_the_disk(
     for start in (0, 4):
         await ledger.accounts.found(strangers[start : start + 4], prior=(), round_=round_, read_to=at)
     await ledger.accounts.end_round(round_, rebuilt=False)
-    found = [difference for *_, difference in await ledger.query(account_reads.differences(after=0, limit=10))]
+    found = [one.difference for one in await ledger.query(account_reads.differences(after=0, limit=10))]
     assert found == [*strangers[:4], accounts.BEYOND]
 
 

@@ -26,6 +26,7 @@ class StoreAccounts:
 
     store: Store
     offered: bool
+    name: str | None = "simulated"
     planted: Callable[[Sequence[Given]], Sequence[Given]] = list
     statements: list[dict[str, object]] = field(default_factory=list)
 
@@ -74,7 +75,7 @@ class SimAccounts:
         every = self._accounts.given()
         page = [one for one in every if one.seq > after][: min(limit, 3)]
         more = bool(page) and page[-1].seq < every[-1].seq
-        answer = GivenPage(receipts=tuple(page), more=more, total=self._accounts.size(every))
+        answer = GivenPage(receipts=tuple(page), more=more, total=self._accounts.size(every), store=self._accounts.name)
         await self._way("GET receipts answered")
         return answer
 

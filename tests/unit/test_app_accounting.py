@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from dockd.app import accounting
-from dockd.app.accounting import DAY_S, FIRST_S, REBUILD_S
+from dockd.app import comparison
+from dockd.app.accounting import DAY_S, FIRST_S
+from dockd.app.comparison import REBUILD_S
 from dockd.domain.accounting import Given
 from dockd.domain.model import Assurance, ClipId
 from dockd.errors import Reason
@@ -166,7 +167,7 @@ def test_a_clip_that_the_store_dropped_is_named_at_the_next_docking() -> None:
 @pytest.mark.promise("I17")
 @pytest.mark.promise("I18")
 def test_a_whole_list_that_agrees_is_compared_without_a_write_for_each_page(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounting, "PAGE", 1)
+    monkeypatch.setattr(comparison, "PAGE", 1)
 
     async def scene(world: Scene) -> None:
         await shift(world)
@@ -214,7 +215,8 @@ def test_a_stranger_in_the_stores_list_is_named_and_every_day_again() -> None:
         since = world.books.connection.execute("SELECT since_utc FROM differences").fetchall()
         await whole_day(world)
         assert world.books.connection.execute("SELECT since_utc FROM differences").fetchall()[:1] == since[:1]
-        assert facts(world, "difference")[-1] == ("daily", "e" * 64)
+        assert facts(world, "difference") == [("docking", "e" * 64)]
+        assert facts(world, "unreconciled")[-1] == ("daily", "e" * 64)
         assert not facts(world, "reconciled")
 
     play(scene)
@@ -535,3 +537,175 @@ def test_a_clip_that_was_copied_again_and_is_of_other_bytes_is_known_by_both_nam
         assert "unknown-here" not in kinds(world)
 
     play(scene, policy=policy(erase=False))
+
+
+def says(world: Scene, words: Callable[[dict[str, object]], str]) -> None:
+    """Let the store find every statement wrong, in these words."""
+    take = world.accounts.take
+    world.accounts.take = lambda statement: replace(  # type: ignore[method-assign]
+        take(statement), differs=(words(world.accounts.statements[-1]),)
+    )
+
+
+@pytest.mark.promise("I18")
+def test_a_difference_that_stays_alarms_once_however_many_dockings_end() -> None:
+    async def scene(world: Scene) -> None:
+        world.accounts.planted = with_one_more(forged(world))
+        for name in ("first", "second", "third"):
+            await shift(world, {f"{name}.MP4": name.encode()}, name=name)
+            await closed(world)
+        await whole_day(world)
+        assert world.notes("difference") == 1
+        assert [occasion for occasion, _ in facts(world, "unreconciled")][:2] == ["docking", "docking"]
+        world.accounts.planted = list
+        await whole_day(world)
+        assert facts(world, "reconciled")[-1] == ("daily", None)
+        world.accounts.planted = with_one_more(forged(world))
+        await whole_day(world)
+        assert world.notes("difference") == 2
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+def test_what_the_store_says_of_every_docking_is_one_difference_with_its_count_and_times() -> None:
+    async def scene(world: Scene) -> None:
+        says(world, lambda said: f"receipt {said['as_of']} after {len(world.accounts.statements):064x} is odd")
+        for name in ("first", "second", "third"):
+            await shift(world, {f"{name}.MP4": name.encode()}, name=name)
+            await closed(world)
+        await whole_day(world)
+        ((kind, detail, times, since, last),) = world.books.connection.execute(
+            "SELECT kind, detail, times, since_utc, last_utc FROM differences"
+        )
+        assert (kind, times > 3, since < last) == ("miscounted", True, True)
+        assert detail.startswith("the store says of daily ")
+        assert world.notes("difference") == 1
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+def test_what_the_store_says_no_more_is_settled_at_the_end_of_a_day() -> None:
+    async def scene(world: Scene) -> None:
+        take = world.accounts.take
+        says(world, lambda _: "you are wrong")
+        await shift(world)
+        await closed(world)
+        world.accounts.take = take  # type: ignore[method-assign]
+        await whole_day(world)
+        await whole_day(world)
+        assert not differences(world)
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+def test_receipts_of_another_store_are_no_difference_and_are_told_once() -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await whole_day(world)
+        world.accounts.name, world.accounts.planted = "central-2", lambda _: []
+        await shift(world, CLIP, name="other")
+        await closed(world)
+        view = (await world.running.station.view()).account
+        assert (view.differences, dict(view.elsewhere)) == (0, {"simulated": 6})
+        await whole_day(world)
+        assert not world.notes("difference")
+        world.accounts.name, world.accounts.planted = "simulated", list
+        await whole_day(world)
+        assert dict((await world.running.station.view()).account.elsewhere) == {}
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+def test_another_store_whose_list_is_as_long_as_the_old_one_is_read_from_its_beginning() -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world, CLIP)
+        await whole_day(world)
+        (line,) = world.accounts.given()
+        world.accounts.name = "central-2"
+        world.accounts.planted = lambda _: [replace(line, receipt=forged(world, store="central-2"))]
+        await shift(world, {}, name="empty")
+        await closed(world)
+        assert "other-receipt" in kinds(world)
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+@pytest.mark.parametrize("name", ["central-2", None])
+def test_a_store_with_a_new_name_or_none_is_held_to_the_receipts_that_it_still_lists(name: str | None) -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await whole_day(world)
+        dropped = world.clips("2.MP4")[0].clip_id
+        assert dropped is not None
+        world.accounts.name, world.accounts.planted = name, without(dropped)
+        await whole_day(world)
+        assert [(kind, clip_id) for kind, clip_id, _ in differences(world)] == [("not-at-store", dropped)]
+
+    play(scene)
+
+
+@pytest.mark.promise("I17")
+def test_a_restart_within_a_day_reads_only_what_is_new() -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await whole_day(world)
+        days = len(facts(world, "reconciled"))
+        rounds = "SELECT round FROM accounting"
+        before = world.books.connection.execute(rounds).fetchone()
+        for _ in range(3):
+            await world.stop()
+            world.boot()
+            await asyncio.sleep(FIRST_S * 2)
+            await closed(world)
+        assert world.books.connection.execute(rounds).fetchone() == before
+        assert len(facts(world, "reconciled")) == days
+        await whole_day(world)
+        assert facts(world, "reconciled")[days:] == [("daily", None)]
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+@pytest.mark.parametrize("utc", ["2999-01-01T00:00:00.000000Z", "2000-01-01T00:00:00.000000Z"], ids=["ahead", "old"])
+def test_a_clock_that_cannot_be_has_the_whole_list_read_soon_after_the_start(utc: str) -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await whole_day(world)
+        days = len(facts(world, "reconciled"))
+        await world.stop()
+        world.books.connection.execute("UPDATE accounting SET whole_utc = ?", (utc,))
+        world.boot()
+        await asyncio.sleep(FIRST_S * 2)
+        await closed(world)
+        assert facts(world, "reconciled")[days:] == [("daily", None)]
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
+def test_differences_that_were_looked_at_stay_counted_and_a_new_one_alarms_again() -> None:
+    async def scene(world: Scene) -> None:
+        await shift(world)
+        await world.stop()
+        begin_anew(world)
+        world.boot()
+        await closed(world)
+        book = world.running.ledger.accounts
+        assert await book.acknowledge(up_to=10**6, actor="user:anna", why="the disk was replaced") == 5
+        view = (await world.running.station.view()).account
+        assert (view.differences, view.unseen) == (5, 0)
+        await whole_day(world)
+        view = (await world.running.station.view()).account
+        assert (view.differences, view.unseen, world.notes("difference")) == (5, 0, 1)
+        world.accounts.planted = with_one_more(forged(world))
+        await whole_day(world)
+        unseen = world.books.connection.execute("SELECT clip_id FROM differences WHERE acknowledged = ''").fetchall()
+        assert ("e" * 64,) in unseen
+        assert ((await world.running.station.view()).account.unseen, world.notes("difference")) == (len(unseen), 2)
+
+    play(scene)

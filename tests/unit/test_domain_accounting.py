@@ -11,13 +11,15 @@ from dockd.domain.accounting import (
     Kind,
     Known,
     Listed,
-    Outstanding,
     account_of,
+    cause_of,
     check,
     judge,
     read,
+    store_of,
 )
 from dockd.domain.model import ClipId, ClipKey, ClipState, Sha256, StationId
+from dockd.domain.outstanding import Outstanding
 from dockd.domain.receipt import NO_LEAF, Claims, compact, signing_input
 
 CLIP = ClipId("c" * 64)
@@ -33,7 +35,7 @@ CLAIMS = Claims(
     leaf="7" * 64,
 )
 RECEIPT = compact(signing_input(kid="k", claims=CLAIMS), b"\x01" * 64)
-LISTED = Listed(seq=4, clip_id=CLIP, receipt=RECEIPT, leaf="7" * 64, length_bytes=31)
+LISTED = Listed(seq=4, clip_id=CLIP, receipt=RECEIPT, leaf="7" * 64, store="central-1", length_bytes=31)
 OURS = Known(keys=(ClipKey(1),), holders=(ClipKey(1),), receipts=frozenset({RECEIPT}), leaf_known=True)
 
 
@@ -133,3 +135,17 @@ def test_what_was_not_met_is_left_in_order() -> None:
     outstanding.met([ClipKey(7), ClipKey(9), ClipKey(5000)])
     assert list(outstanding.left()) == [1, 3, 8, 40]
     assert list(Outstanding().left()) == []
+
+
+def test_a_receipt_names_its_store() -> None:
+    assert store_of(RECEIPT) == "central-1"
+    assert store_of("x") is None
+
+
+def test_words_with_other_figures_are_of_one_cause() -> None:
+    one, other = (
+        cause_of(f"the chain has {entries} entries and ends with {head * 64}, {entries}/90 before")
+        for entries, head in ((8, "a"), (19, "9"))
+    )
+    assert one == other == "the chain has # entries and ends with #, #/# before"
+    assert cause_of("you are wrong") == "you are wrong"

@@ -4,7 +4,7 @@ Owns names and units on that wire, for the socket and the offline reading alike.
 """
 
 from dockd.app.accounting import AccountView
-from dockd.domain.accounting import Account, Closed, Count, Difference
+from dockd.domain.accounting import Account, Closed, Count, OpenDifference
 from dockd.edges.control.shape import Document
 
 
@@ -12,6 +12,8 @@ def account_document(view: AccountView) -> Document:
     """Show how the accounts stand; `offered` is null until the store was asked."""
     return {
         "differences": view.differences,
+        "unseen": view.unseen,
+        "elsewhere": dict(view.elsewhere),
         "offered": view.offered,
         "reason": view.reason.value if view.reason else None,
         "detail": view.detail,
@@ -19,14 +21,17 @@ def account_document(view: AccountView) -> Document:
     }
 
 
-def difference_document(key: int, since_utc: str, difference: Difference) -> Document:
+def difference_document(row: OpenDifference) -> Document:
     """Show one thing that does not agree; `clip_id` is null where it is no one clip's."""
     return {
-        "key": key,
-        "since_utc": since_utc,
-        "kind": difference.kind.value,
-        "clip_id": difference.clip_id,
-        "detail": difference.detail,
+        "key": row.key,
+        "since_utc": row.since_utc,
+        "last_utc": row.last_utc,
+        "times": row.times,
+        "kind": row.difference.kind.value,
+        "clip_id": row.difference.clip_id,
+        "detail": row.difference.detail,
+        "acknowledged": row.acknowledged,
     }
 
 

@@ -185,8 +185,8 @@ class Folder:
             while after is not None:
                 page = _answer(connection, account_reads.differences(after=after, limit=PAGE))
                 for row in page:
-                    yield difference_document(*row)
-                after = page[-1][0] if len(page) == PAGE else None
+                    yield difference_document(row)
+                after = page[-1].key if len(page) == PAGE else None
 
     @contextmanager
     def _connection(self) -> Iterator[sqlite3.Connection]:
@@ -213,7 +213,10 @@ class Folder:
 
 def _account(connection: sqlite3.Connection) -> Document:
     reading = _answer(connection, account_reads.reading())
-    return account_document(AccountView(differences=reading.differences, last=reading.last))
+    view = AccountView(
+        differences=reading.differences, unseen=reading.unseen, elsewhere=reading.elsewhere, last=reading.last
+    )
+    return account_document(view)
 
 
 def _answer(connection: sqlite3.Connection, query: Query[T]) -> T:

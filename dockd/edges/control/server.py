@@ -1,8 +1,8 @@
 """The daemon's end of the local socket: answers questions over HTTP, and takes wishes about quarantine.
 
 Owns aiohttp on a unix socket, its permissions and its routes. There is no route that erases, releases a hold on
-evidence or weakens anything (I15). A wish about quarantine has a clip tried again, or notes who has looked at it; it
-goes on record under the name of the user at the other end.
+evidence or weakens anything (I15). A wish has a clip in quarantine tried again, or notes who has looked at it or at the
+accounts; it goes on record under the name of the user at the other end.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ from dockd.edges.control.cases import (
 from dockd.edges.control.documents import clip_document, listed, receipt_document
 from dockd.edges.control.live import bay_document, status_document
 from dockd.edges.control.shape import Document
-from dockd.edges.control.wishes import wishes_in
+from dockd.edges.control.wishes import acknowledged_in, wishes_in
 from dockd.edges.ledger import account_reads, views
 from dockd.edges.ledger.ledger import StationLedger
 
@@ -157,7 +157,20 @@ def _account_routes(desk: Desk) -> list[web.RouteDef]:
     async def differences(request: web.Request) -> web.Response:
         return web.json_response(await _differences(desk.ledger, request))
 
-    return [web.get("/v1/account", account), web.get("/v1/differences", differences)]
+    async def acknowledge(request: web.Request) -> web.Response:
+        try:
+            up_to, why = acknowledged_in(await request.read())
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        actor = await asyncio.to_thread(_actor, _peer_uid(request))
+        files = await desk.ledger.accounts.acknowledge(up_to=up_to, actor=actor, why=why)
+        return web.json_response({"acknowledged": files})
+
+    return [
+        web.get("/v1/account", account),
+        web.get("/v1/differences", differences),
+        web.post("/v1/account/acknowledge", acknowledge),
+    ]
 
 
 async def _clips(ledger: StationLedger, request: web.Request) -> Document:
@@ -252,8 +265,8 @@ def _actor(uid: int) -> str:
 async def _differences(ledger: StationLedger, request: web.Request) -> Document:
     limit = _count(request, "limit", MOST_ROWS)
     rows = await ledger.query(account_reads.differences(after=_count(request, "after", 0), limit=limit))
-    after = rows[-1][0] if len(rows) == limit else None
-    return listed([difference_document(*row) for row in rows], name="differences", after=after)
+    after = rows[-1].key if len(rows) == limit else None
+    return listed([difference_document(row) for row in rows], name="differences", after=after)
 
 
 def _count(request: web.Request, name: str, default: int) -> int:

@@ -1,4 +1,4 @@
-"""What may be wished of quarantine over the socket, as JSON.
+"""What may be wished of quarantine and of the accounts over the socket, as JSON.
 
 Owns the form of a wish and its limits. Nothing here names a file, and there is no word for erasing.
 """
@@ -6,6 +6,7 @@ Owns the form of a wish and its limits. Nothing here names a file, and there is 
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from dockd.domain.model import ClipKey, DockingId
 from dockd.domain.quarantine import Wish
@@ -38,26 +39,50 @@ def wishes_in(body: bytes, wish: Wish) -> Wishes:
         ValueError: it is none; the message says what was expected.
 
     """
-    try:
-        told = json.loads(body)
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"body: {body!r:.100}: expected JSON") from error
-    if not isinstance(told, dict) or not told.keys() <= _KNOWN[wish]:
-        raise ValueError(f"body: {told!r:.100}: expected an object with {', '.join(sorted(_KNOWN[wish]))}")
+    told = _object(body, _KNOWN[wish])
     match told.get("everything", False), told.get("camera"), told.get("why", ""):
         case [bool(everything), str() | None as serial, str(why)]:
             pass
         case _:
             raise ValueError("everything, camera, why: expected true or false, a serial, and text")
-    why = why.strip()
-    if wish is Wish.RELEASE and not 0 < len(why) <= MOST_WORDS:
-        raise ValueError(f"why: {why!r:.100}: expected 1 to {MOST_WORDS} characters: it goes on record")
+    why = _reason(why) if wish is Wish.RELEASE else why.strip()
     clips = [ClipKey(number) for number in _numbers(told, "clips")]
     dockings = [DockingId(number) for number in _numbers(told, "dockings")]
     every = everything or serial is not None
     if every == bool(clips or dockings):
         raise ValueError("clips, dockings: expected numbers, or everything, or a camera, and one of these only")
     return Wishes(clips=clips, dockings=dockings, everything=every, serial=serial, why=why)
+
+
+def acknowledged_in(body: bytes) -> tuple[int, str]:
+    """Read up to which number differences were looked at, and what was found.
+
+    Raises:
+        ValueError: it is no such wish; the message says what was expected.
+
+    """
+    match _object(body, frozenset({"up_to", "why"})):
+        case {"up_to": up_to, "why": str(why)} if _is_number(up_to):
+            return up_to, _reason(why)
+        case told:
+            raise ValueError(f"body: {told!r:.100}: expected up_to, the number of a difference, and why, a text")
+
+
+def _object(body: bytes, known: frozenset[str]) -> dict[str, Any]:
+    try:
+        told = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"body: {body!r:.100}: expected JSON") from error
+    if not isinstance(told, dict) or not told.keys() <= known:
+        raise ValueError(f"body: {told!r:.100}: expected an object with {', '.join(sorted(known))}")
+    return told
+
+
+def _reason(why: str) -> str:
+    why = why.strip()
+    if not 0 < len(why) <= MOST_WORDS:
+        raise ValueError(f"why: {why!r:.100}: expected 1 to {MOST_WORDS} characters: it goes on record")
+    return why
 
 
 def _numbers(told: dict[str, object], name: str) -> list[int]:

@@ -7,7 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from dockd.domain.accounting import Account, Closed, Count, Difference, Kind, Known, Listed, Reading, account_of
+from dockd.domain.accounting import (
+    Account,
+    Closed,
+    Count,
+    Difference,
+    Kind,
+    Known,
+    Listed,
+    OpenDifference,
+    Reading,
+    account_of,
+)
 from dockd.domain.canonical import sha256_hex
 from dockd.domain.model import ClipId, ClipKey, ClipState
 from dockd.domain.statement import Chain, DockingAccount, DockingRecord
@@ -20,9 +31,10 @@ CURRENT, FORMER, PRIOR = range(3)
 def reading() -> Query[Reading]:
     """How far the store's list was compared, and the account that was closed last."""
     return Query(
-        sql="SELECT (SELECT count(*) FROM differences), cursor, listed_files, listed_bytes, rebuilding, round,"
-        " closed_utc, occasion, docking, compared, seen_files, seen_bytes, receipted_files, receipted_bytes,"
-        " pending_files, pending_bytes, quarantined_files, quarantined_bytes FROM accounting",
+        sql="SELECT (SELECT count(*) FROM differences), (SELECT count(*) FROM differences WHERE acknowledged = ''),"
+        " cursor, listed_files, listed_bytes, rebuilding, round, whole_utc, store, elsewhere, closed_utc, occasion,"
+        " docking, compared, seen_files, seen_bytes, receipted_files, receipted_bytes, pending_files, pending_bytes,"
+        " quarantined_files, quarantined_bytes FROM accounting",
         parameters=(),
         decode=_reading,
     )
@@ -96,10 +108,20 @@ def names(keys: Sequence[ClipKey]) -> Query[Mapping[ClipKey, ClipId | None]]:
     )
 
 
-def differences(*, after: int, limit: int) -> Query[tuple[tuple[int, str, Difference], ...]]:
-    """What does not agree, with its number and since when."""
+def receipts(keys: Sequence[ClipKey]) -> Query[Mapping[ClipKey, str]]:
+    """The receipts that rows hold."""
     return Query(
-        sql="SELECT key, since_utc, kind, clip_id, detail FROM differences WHERE key > ? ORDER BY key LIMIT ?",
+        sql="SELECT key, receipt FROM clips WHERE key IN (SELECT value FROM json_each(?)) AND receipt IS NOT NULL",
+        parameters=(json.dumps(list(keys)),),
+        decode=_receipts,
+    )
+
+
+def differences(*, after: int, limit: int) -> Query[tuple[OpenDifference, ...]]:
+    """What does not agree, in the order in which it was found first."""
+    return Query(
+        sql="SELECT key, since_utc, last_utc, times, acknowledged, kind, clip_id, cause, detail FROM differences"
+        " WHERE key > ? ORDER BY key LIMIT ?",
         parameters=(after, limit),
         decode=_differences,
     )
@@ -124,7 +146,8 @@ FROM asked a JOIN prior p ON p.clip_id = a.clip_id AND p.receipt_sha256 = a.rece
 
 
 def _reading(rows: Sequence[Row]) -> Reading:
-    ((found, cursor, files, size, rebuilding, round_, utc, occasion, docking, compared, *counts),) = rows
+    ((found, unseen, cursor, files, size, rebuilding, round_, whole_utc, store, elsewhere, *closed),) = rows
+    utc, occasion, docking, compared, *counts = closed
     last = None
     if utc is not None:
         last = Closed(utc=utc, occasion=occasion, docking=docking, compared=compared == 1, account=_counts(counts))
@@ -134,7 +157,11 @@ def _reading(rows: Sequence[Row]) -> Reading:
         rebuilding=rebuilding == 1,
         round=round_,
         differences=found,
+        unseen=unseen,
         last=last,
+        whole_utc=whole_utc,
+        store=store,
+        elsewhere=tuple(sorted(json.loads(elsewhere).items())),
     )
 
 
@@ -215,8 +242,19 @@ def _names(rows: Sequence[Row]) -> Mapping[ClipKey, ClipId | None]:
     return dict(rows)
 
 
-def _differences(rows: Sequence[Row]) -> tuple[tuple[int, str, Difference], ...]:
+def _receipts(rows: Sequence[Row]) -> Mapping[ClipKey, str]:
+    return {ClipKey(key): receipt for key, receipt in rows}
+
+
+def _differences(rows: Sequence[Row]) -> tuple[OpenDifference, ...]:
     return tuple(
-        (key, since_utc, Difference(kind=Kind(kind), clip_id=clip_id or None, detail=detail))
-        for key, since_utc, kind, clip_id, detail in rows
+        OpenDifference(
+            key=key,
+            difference=Difference(kind=Kind(kind), clip_id=clip_id or None, cause=cause, detail=detail),
+            since_utc=since_utc,
+            last_utc=last_utc,
+            times=times,
+            acknowledged=acknowledged,
+        )
+        for key, since_utc, last_utc, times, acknowledged, kind, clip_id, cause, detail in rows
     )
