@@ -9,11 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from dockd.app.erase import erase_clip
-from dockd.app.offload import confirm_clip, copy_clip, salvage_clip
+from dockd.app.offload import adopt_clip, confirm_clip, copy_clip, salvage_clip
 from dockd.app.policy import Policy
 from dockd.app.ports import Clock, Keys, Ledger, Spool
 from dockd.app.space import Space
 from dockd.app.stay import Stay
+from dockd.app.strays import StrayCopies
 from dockd.app.waiting import Bell, Waiting
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Clip, ClipKey, DockingId
@@ -51,6 +52,7 @@ class _Guest:
     torn: set[ClipKey] = field(default_factory=set)
     salvaged: set[ClipKey] = field(default_factory=set)
     crowded: set[ClipKey] = field(default_factory=set)
+    compared: Counter[ClipKey] = field(default_factory=Counter)
     usb_failures: int = 0
     paused_until_s: float = 0.0
 
@@ -72,7 +74,16 @@ class Bus:
     """One bus with the stays on it. `run` works until cancelled."""
 
     def __init__(
-        self, *, ledger: Ledger, keys: Keys, spool: Spool, clock: Clock, policy: Policy, space: Space, uplink: Bell
+        self,
+        *,
+        ledger: Ledger,
+        keys: Keys,
+        spool: Spool,
+        clock: Clock,
+        policy: Policy,
+        space: Space,
+        strays: StrayCopies,
+        uplink: Bell,
     ) -> None:
         """Begin with nothing docked; `uplink` is rung for every clip that is ready to be uploaded."""
         self._ledger = ledger
@@ -81,6 +92,7 @@ class Bus:
         self._clock = clock
         self._policy = policy
         self._space = space
+        self._strays = strays
         self._uplink = uplink
         self._bell = Bell()
         self._guests: dict[DockingId, _Guest] = {}
@@ -247,9 +259,13 @@ class Bus:
                 self.underway = replace(self.underway, bytes_done=bytes_done)
 
         guest.crowded.discard(clip.key)
+        if await self._adopted(clip, guest):
+            self._uplink.ring()
+            return
         rung = salvage_clip if clip.key in guest.torn else copy_clip
         async with self._space.reserved(clip.length_bytes):
-            await rung(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
+            copied = await rung(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
+        self._strays.taken(copied.clip_id)
         self._refusals = 0
         took_s = self._clock.monotonic_s() - began_s
         if took_s > 0:
@@ -258,6 +274,18 @@ class Bus:
             weight = min(1.0, clip.length_bytes / RATE_SAMPLE_BYTES) if self.rate_bytes_s else 1.0
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
         self._uplink.ring()
+
+    async def _adopted(self, clip: Clip, guest: _Guest) -> bool:
+        """Take a copy that lies here without a clip for this clip's own; it needs no room, so room is not asked for."""
+        tried = clip.key in guest.torn or guest.compared[clip.key] >= TRIES
+        if tried or not self._strays.has_length(clip.length_bytes):
+            return False
+        adopted = await adopt_clip(clip, guest.stay, ledger=self._ledger, spool=self._spool, strays=self._strays)
+        if adopted is None:
+            guest.compared[clip.key] += 1
+            return False
+        self._strays.taken(adopted.clip_id)
+        return True
 
     async def _failed(self, job: Job, guest: _Guest, error: TransientError) -> None:
         key, now_s = job.clip.key, self._clock.monotonic_s()

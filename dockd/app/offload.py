@@ -1,17 +1,18 @@
 """From the camera into the spool, and back to the camera for a second look: one clip, top to bottom.
 
-Owns the camera-side rungs of one clip: copy, salvage, confirm. Each rung is safe to repeat. Knows no order and no
-retries.
+Owns the camera-side rungs of one clip: copy, adopt, salvage, confirm. Each rung is safe to repeat. Knows no order and
+no retries.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from dockd.app.ports import Copied, Ledger, ReadAgain, Salvaged, Spool
 from dockd.app.stay import Stay
+from dockd.app.strays import StrayCopies
 from dockd.domain.clip import Change, Move
 from dockd.domain.gaps import unreadable_bytes
 from dockd.domain.model import Clip, ListedFile, Sha256, Tag, clip_id_of
-from dockd.errors import InvariantError, PermanentError, Reason
+from dockd.errors import InvariantError, PermanentError, Reason, TransientError
 
 READS = 3
 """How often a file is read before it counts as different: a flaky contact may spoil one read."""
@@ -47,6 +48,28 @@ async def salvage_clip(
     raise PermanentError(Reason.UNREADABLE, detail)
 
 
+async def adopt_clip(clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, strays: StrayCopies) -> Clip | None:
+    """FOUND to COPIED without writing: a copy without a clip proves to be this clip's; None where none does.
+
+    The camera is read first, so that its bytes name the copy; what is named is made durable and read back (I5, I8).
+
+    Raises what `Card.reread` raises, and as `copy_clip` PermanentError(MISSING).
+    """
+    file = stay.file(clip)
+    again = await stay.card.reread(file)
+    clip_id = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=again.length_bytes, sha256=again.sha256)
+    if again.length_bytes != clip.length_bytes or clip_id not in strays:
+        return None
+    try:
+        found = await spool.settle(clip_id)
+    except TransientError:
+        found = None  # a disk that does not give this one back may well take another
+    if found != (again.sha256, again.length_bytes):
+        return None
+    copied = Copied(clip_id=clip_id, sha256=again.sha256, length_bytes=again.length_bytes)
+    return await _kept(clip, file, copied, stay, ledger=ledger, spool=spool, facts={"adopted": "yes"})
+
+
 def _require_own(clip: Clip, copied: Copied | Salvaged) -> None:
     wanted = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=copied.length_bytes, sha256=copied.sha256)
     if copied.clip_id != wanted or copied.length_bytes != clip.length_bytes:
@@ -57,13 +80,22 @@ def _require_own(clip: Clip, copied: Copied | Salvaged) -> None:
 
 
 async def _kept(
-    clip: Clip, file: ListedFile, copied: Copied | Salvaged, stay: Stay, *, ledger: Ledger, spool: Spool
+    clip: Clip,
+    file: ListedFile,
+    copied: Copied | Salvaged,
+    stay: Stay,
+    *,
+    ledger: Ledger,
+    spool: Spool,
+    facts: Mapping[str, str] | None = None,
 ) -> Clip:
     _require_own(clip, copied)
     if clip.sha256 not in {None, copied.sha256}:
         await _part(clip, file, stay, copied.sha256, ledger=ledger)
     tags = clip.tags if await spool.has_header(copied.clip_id) else clip.tags | {Tag.HEADER_MISSING}
-    change = Change(sha256=copied.sha256, clip_id=copied.clip_id, tags=tags, verified_in=stay.docking)
+    change = Change(
+        sha256=copied.sha256, clip_id=copied.clip_id, tags=tags, verified_in=stay.docking, facts=facts or {}
+    )
     return await ledger.move(clip.key, Move.COPIED, change, actor="offload")
 
 

@@ -5,7 +5,7 @@ world; each is safe to repeat unless it says otherwise. Cancelling a call leaves
 would take for done.
 """
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -109,6 +109,21 @@ class Spool(Protocol):
 
         Raises:
             TransientError: DISK, there is no copy or it cannot be read.
+
+        """
+        ...
+
+    async def copies(self) -> Mapping[ClipId, int]:
+        """Give every copy there is, with its length in bytes. Raises TransientError(DISK)."""
+        ...
+
+    async def settle(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
+        """Make durable a copy that an earlier run made, then read it back as `digest` does.
+
+        None where there is none, or its sync failed: that copy is dead (I9).
+
+        Raises:
+            TransientError: DISK, it cannot be looked at now.
 
         """
         ...
@@ -235,6 +250,10 @@ class Ledger(Protocol):
 
         Urgent first, then begun uploads, then in the order of copying.
         """
+        ...
+
+    async def spooled(self, copies: Collection[ClipId]) -> frozenset[ClipId]:
+        """Say which of these copies a clip on record has in the spool."""
         ...
 
     async def next_reclaim(self, *, receipted_before_utc: str) -> Clip | None:

@@ -33,6 +33,7 @@ from dockd.app.quarantine import Quarantine
 from dockd.app.reclaim import Reclaimer
 from dockd.app.reporter import Reporter
 from dockd.app.space import Space
+from dockd.app.strays import StrayCopies
 from dockd.app.uplink import Uplink
 from dockd.app.view import BayView, StationView
 from dockd.domain.bay import Bay, Phase
@@ -83,6 +84,7 @@ class Station:
             moved=self._moved,
         )
         self._space = Space(spool=ports.spool, policy=policy)
+        self._strays = StrayCopies(ledger=ports.ledger, spool=ports.spool)
         self._reclaimer = Reclaimer(
             ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
         )
@@ -100,6 +102,7 @@ class Station:
 
     async def run(self) -> None:
         """Run every loop."""
+        await self._strays.look()
         async with asyncio.TaskGroup() as group:
             for number, keeper in self._keepers.items():
                 group.create_task(keeper.run(), name=f"bay {number}")
@@ -193,6 +196,7 @@ class Station:
             uplink=self._uplink.view(),
             backlog=await self._ports.ledger.backlog(),
             spool_full=self._space.full,
+            strays=await self._strays.count(),
             account=await self._accountant.view(),
         )
 
@@ -242,6 +246,7 @@ class Station:
             clock=self._ports.clock,
             policy=self._policy,
             space=self._space,
+            strays=self._strays,
             uplink=self._uplink.bell,
         )
 

@@ -11,6 +11,7 @@ from dockd.app.uplink import UplinkView
 from dockd.domain.bay import Tally, Work
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId, Camera, DockingId, StationId
+from dockd.domain.space import NO_STRAYS, Strays
 from dockd.errors import Reason
 
 
@@ -33,11 +34,12 @@ class BayView:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationView:
-    """The whole station. `spool_full` says why copying stopped, empty while it does not."""
+    """The whole station. `spool_full` says why copying stopped, empty while it does not; `strays` copies of no clip."""
 
     station: StationId
     bays: tuple[BayView, ...]
     uplink: UplinkView
     backlog: Tally
     spool_full: str
+    strays: Strays = NO_STRAYS
     account: AccountView = field(default_factory=AccountView)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from dockd.ctl.desk import Desk
 from dockd.ctl.exits import EX_FAILED, EX_OK
 from dockd.ctl.printing import print_json, shown, stream_json
+from dockd.edges.control.shape import Document
 
 if TYPE_CHECKING:
     from dockd.edges.control.shape import Json
@@ -38,6 +39,7 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
         print(f"  account    {differences} differences, {unseen} not looked at: dockctl account")
     if document["continues"]:
         print(f"  continues  {shown(document['continues'])}")
+    _print_strays(document)
     if document["spool_full"]:
         print(f"  disk full  {shown(document['spool_full'])}")
     if document["faults"]:
@@ -107,6 +109,13 @@ def verify(desk: Desk, arguments: argparse.Namespace) -> int:
             print(f"  compared with {document['compared']} receipts of the store's list")
         if document["continues"]:
             print(f"  continues {shown(document['continues'])}")
+        _print_strays(document)
         for problem in problems:
             print(f"  {shown(problem)}")
     return EX_FAILED if problems else EX_OK
+
+
+def _print_strays(document: Document) -> None:
+    strays = cast("dict[str, int]", document["strays"])
+    if strays["copies"]:
+        print(f"  spool      {strays['copies']} copies without a clip, {strays['bytes']} bytes")

@@ -10,10 +10,12 @@ from enum import StrEnum
 from dockd.domain.canonical import b64url, b64url_decode
 from dockd.domain.checkpoint import Head
 from dockd.domain.jws import signing_input
+from dockd.domain.space import NO_STRAYS, Strays
 
 CAUSE = "ledger-recovered"
 TYPE = "ledger-recovered+jwt"
 MAX_WHY_CHARS = 500
+_LEFT = ("copies", "copies_bytes")
 
 
 class Basis(StrEnum):
@@ -32,7 +34,7 @@ class Lost:
     """A ledger that cannot be gone on with: why, how far its chain is known to have come, where its remains are.
 
     `set_aside` is a folder in the state folder, empty where nothing remained; `checkpoint` the compact JWS of the last
-    checkpoint found, empty where there was none.
+    checkpoint found, empty where there was none; `strays` what lies in the spool, which no clip names from here on.
     """
 
     why: str
@@ -40,6 +42,7 @@ class Lost:
     basis: Basis = Basis.NONE
     set_aside: str = ""
     checkpoint: str = ""
+    strays: Strays = NO_STRAYS
 
 
 def recovery_facts(lost: Lost, *, station: str, instance: str, kid: str) -> dict[str, str]:
@@ -55,6 +58,8 @@ def recovery_facts(lost: Lost, *, station: str, instance: str, kid: str) -> dict
     }
     if lost.head is not None:
         facts |= {"old_head": lost.head.hash, "old_instance": lost.head.instance, "old_seq": str(lost.head.seq)}
+    if lost.strays.copies:
+        facts |= {"copies": str(lost.strays.copies), "copies_bytes": str(lost.strays.bytes_)}
     return {name: fact for name, fact in facts.items() if fact}
 
 
@@ -82,7 +87,8 @@ def continuation(facts: Mapping[str, str]) -> str:
     head = continued(facts)
     old = "a ledger of which nothing is known" if head is None else f"ledger {head.instance} up to entry {head.seq}"
     where = f", kept in {facts['set_aside']}" if "set_aside" in facts else ""
-    return f"{old}{where}: {facts.get('why', '')}"
+    left = f"; it left {facts['copies']} copies of {facts['copies_bytes']} bytes" if {*_LEFT} <= facts.keys() else ""
+    return f"{old}{where}: {facts.get('why', '')}{left}"
 
 
 def continued(facts: Mapping[str, str]) -> Head | None:

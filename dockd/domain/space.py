@@ -1,7 +1,9 @@
-"""Room for one more file in the spool: pure arithmetic.
+"""Room for one more file in the spool: pure arithmetic; and what takes room there without a clip.
 
 Owns what is kept back: the ledger's reserve is never given away, for without the ledger no clip moves (I16).
 """
+
+from dataclasses import dataclass
 
 RESERVE_FILES = 1024
 """Inodes kept back for the ledger and its journals; far more than it ever needs."""
@@ -22,3 +24,19 @@ def lacks(*, length_bytes: int, free_bytes: int, free_files: int, promised_bytes
     if 0 <= free_files <= RESERVE_FILES:
         return f"spool: {free_files} inodes free, expected more than {RESERVE_FILES}"
     return ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Strays:
+    """Copies in the spool that no clip on record names, as a lost ledger leaves them: how many, and their bytes."""
+
+    copies: int = 0
+    bytes_: int = 0
+
+    @property
+    def words(self) -> str:
+        """Say them to people; empty where there are none."""
+        return f"{self.copies} copies without a clip, {self.bytes_} bytes" if self.copies else ""
+
+
+NO_STRAYS = Strays()

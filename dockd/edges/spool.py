@@ -9,7 +9,7 @@ import mmap
 import os
 import re
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from hashlib import sha256
@@ -19,6 +19,7 @@ from typing import Self
 from dockd.app.ports import Room
 from dockd.domain.container import has_header
 from dockd.domain.model import ClipId, Sha256
+from dockd.edges.copies import copies_in
 from dockd.edges.standing import Standing
 from dockd.errors import InvariantError, Reason, TransientError
 
@@ -94,6 +95,21 @@ class DiskSpool:
         """Say whether a container file has its header; True for what is no container. Raises TransientError(DISK)."""
         return await asyncio.to_thread(_has_header, self.path(clip_id))
 
+    async def copies(self) -> Mapping[ClipId, int]:
+        """Give every copy there is, with its length in bytes. Raises TransientError(DISK)."""
+        return await asyncio.to_thread(_copies, self._folder)
+
+    async def settle(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
+        """Make durable a copy that an earlier run made, then read it back; None where it is dead, or none (I9).
+
+        Raises:
+            TransientError: DISK, it cannot be looked at now.
+
+        """
+        if not await asyncio.to_thread(_settle, self.path(clip_id)):
+            return None
+        return await self.digest(clip_id)
+
     async def discard(self, clip_id: ClipId) -> None:
         """Remove a copy durably; fine where there is none. Raises TransientError(DISK)."""
         await asyncio.to_thread(_discard, self.path(clip_id))
@@ -166,6 +182,27 @@ def _has_header(path: Path) -> bool:
 
 def _read_at(fd: int, offset: int, length: int) -> bytes:
     return os.pread(fd, length, offset)
+
+
+def _copies(folder: Path) -> Mapping[ClipId, int]:
+    with _disk("listing", folder):
+        return copies_in(folder)
+
+
+def _settle(path: Path) -> bool:
+    with _disk("opening", path):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+    try:
+        os.fsync(fd)
+        _sync(path.parent)
+    except OSError:
+        return False  # never synced again, nor believed: it is copied anew
+    finally:
+        os.close(fd)
+    return True
 
 
 def _discard(path: Path) -> None:

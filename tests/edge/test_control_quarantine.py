@@ -379,3 +379,12 @@ async def test_a_user_without_a_name_is_known_by_number(station: Station, monkey
 def test_an_error_of_the_daemon_is_said_in_its_own_words(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert ctl.main(["quarantine", "retry", "--all", "--socket", str(tmp_path / "none.sock")]) == ctl.EX_UNAVAILABLE
     assert "expected a running dockd there" in capsys.readouterr().err
+
+
+async def test_copies_without_a_clip_are_counted_in_words(station: Station) -> None:
+    spool = station.folder / "spool"
+    spool.mkdir(exist_ok=True)
+    (spool / f"{'f' * 64}.clip").write_bytes(b"seven b")
+    for command in ("status", "verify"):
+        said = await station.types(command, offline=True)
+        assert "  spool      1 copies without a clip, 7 bytes\n" in said.out, said

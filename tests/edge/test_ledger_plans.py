@@ -44,6 +44,7 @@ QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
         reads.next_reclaim(receipted_before_utc="2024-05-01T00:00:00Z"),
         {"clips_reclaim", "clips_clip_id", "clips_found_path"},
     ),
+    "spooled": (reads.spooled([clip_id("a")]), {"clips_clip_id"}),
     "clip": (reads.clip(KEY), set()),
     "leaf": (reads.leaf(KEY), {"custody_clip"}),
     "links": (reads.links(after=5, limit=10), set()),

@@ -176,3 +176,49 @@ async def test_a_copy_that_cannot_be_read_for_another_reason_is_not_given_up(
     monkeypatch.setattr(os, "readv", no_memory)
     with pytest.raises(TransientError, match="Cannot allocate memory"):
         await spool.digest(ONE)
+
+
+async def test_the_copies_there_are_told_by_name_and_length(spool: DiskSpool) -> None:
+    folder = spool.path(ONE).parent
+    spool.path(ONE).write_bytes(b"four")
+    for name in ("note.txt", f"{TWO[:-1]}.clip", f"{TWO}.part"):
+        (folder / name).write_bytes(b"x")
+    spool.path(TWO).mkdir()
+    assert await spool.copies() == {ONE: 4}
+
+
+@pytest.mark.promise("I5", "I8")
+async def test_a_copy_of_an_earlier_run_is_synced_with_its_folder_and_then_read(
+    spool: DiskSpool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.append(str(Path(f"/proc/self/fd/{fd}").readlink()))
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    spool.path(ONE).write_bytes(b"four")
+    assert await spool.settle(ONE) == (sha256(b"four").hexdigest(), 4)
+    assert synced == [str(spool.path(ONE)), str(spool.path(ONE).parent)]
+    assert await spool.settle(TWO) is None
+
+
+@pytest.mark.promise("I9")
+async def test_a_copy_whose_sync_fails_is_taken_for_none(spool: DiskSpool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    spool.path(ONE).write_bytes(b"four")
+    monkeypatch.setattr(os, "fsync", fails)
+    assert await spool.settle(ONE) is None
+
+
+async def test_a_spool_that_cannot_be_listed_is_a_disk_that_failed(spool: DiskSpool) -> None:
+    folder = spool.path(ONE).parent
+    folder.rmdir()
+    folder.write_bytes(b"")
+    with pytest.raises(TransientError, match="Not a directory") as caught:
+        await spool.copies()
+    assert caught.value.reason is Reason.DISK

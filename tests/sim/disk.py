@@ -3,7 +3,7 @@
 Owns bytes by clip id. Implements the port Spool; the copier writes through `write`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from dockd.app.ports import Room
@@ -42,6 +42,11 @@ class Disk:
         """Lose every copy under the running program."""
         self.taken |= self.synced.keys()
         self.seen, self.synced = {}, {}
+
+    def take_away(self, clip_id: ClipId) -> None:
+        """Let people move one copy elsewhere."""
+        del self.seen[clip_id]
+        self.synced.pop(clip_id, None)
 
     def rot(self) -> None:
         """Let one byte of one copy change."""
@@ -104,6 +109,22 @@ class SimSpool:
         if data is None:
             raise TransientError(Reason.DISK, f"spool: {clip_id}: No such file")
         return not data.startswith(b"headless")
+
+    async def copies(self) -> Mapping[ClipId, int]:
+        """Every copy there is."""
+        await self._power.step("copies")
+        return {clip_id: len(data) for clip_id, data in self._disk.seen.items()}
+
+    async def settle(self, clip_id: ClipId) -> tuple[Sha256, int] | None:
+        """Sync a copy that is there, and read it back."""
+        await self._power.step("settle")
+        self._disk.must_take_writes()
+        data = self._disk.seen.get(clip_id)
+        if data is None or self._fate.strikes(Fault.FSYNC, clip_id[:8]):
+            return None
+        await self._power.step("settle, fsync")
+        self._disk.synced[clip_id] = data
+        return await self.digest(clip_id)
 
     async def discard(self, clip_id: ClipId) -> None:
         """Remove a copy, and sync."""

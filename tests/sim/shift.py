@@ -179,8 +179,11 @@ async def _busy(world: World) -> bool:
 
 
 def _stuck(world: World) -> bool:
-    """Whether only another camera can make room; while copies have a grace, time can."""
-    return world.running.station.stuck and not world.setup.policy.grace_s
+    """Whether only another camera can make room; while receipted copies have a grace, time can."""
+    graced = world.setup.policy.grace_s and any(
+        row.state in PROVEN and row.clip_id in world.disk.seen for row in world.auditor.rows()
+    )
+    return world.running.station.stuck and not graced
 
 
 def _is_second_twin(world: World, camera: SimCamera) -> bool:

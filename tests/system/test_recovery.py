@@ -213,6 +213,15 @@ def test_copies_left_by_a_lost_ledger_wait_for_their_camera_and_are_given_up_the
     empty.mkdir()
     assert ingest(empty, to=store.url, state=state, key=store.key).code == 0
     assert copy.read_bytes() == b"the clip"  # nobody knows it, and nobody gives it up
+    for question in ("status", "verify"):
+        told = dockctl(question, state)
+        assert told["strays"] == {"copies": 1, "bytes": 8}
+        assert told["continues"].endswith("it left 1 copies of 8 bytes")
+    before = copy.stat().st_ino
+    forgotten = ingest(card, to=away, state=state, key=store.key, more=("--patience", "1"))
+    assert forgotten.code == 75, forgotten.words()
+    assert copy.stat().st_ino == before, "it was written again"
+    assert dockctl("status", state)["strays"] == {"copies": 0, "bytes": 0}
     again = ingest(card, to=store.url, state=state, key=store.key, more=("--erase",))
     assert again.counts == (1, 1, 0, 0, 1), again.words()
     assert list((state / "spool").iterdir()) == []

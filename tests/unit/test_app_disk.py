@@ -1,12 +1,16 @@
 """The station's own disk: what an error on it means to the clips, and to the station."""
 
 import asyncio
+import json
 
 import pytest
 
 from dockd.app.ports import Room, Spool
 from dockd.domain.model import ClipId, Sha256
+from dockd.domain.recovery import Basis, Lost
+from dockd.domain.space import NO_STRAYS, Strays
 from dockd.errors import Reason, TransientError
+from tests.sim.cameras import SimCamera, SimFile
 from tests.sim.fate import Fault
 from tests.sim.scene import Scene, play, policy
 
@@ -115,5 +119,104 @@ def test_a_file_too_large_for_the_spool_does_not_keep_smaller_ones_back() -> Non
         await world.until(lambda: world.running.station.stuck)
         assert {row.state for row in world.auditor.rows()} == {"found", "erased"}
         assert not world.running.station.offloaded
+
+    play(scene)
+
+
+def _forget(world: Scene) -> None:
+    """Lose the ledger, and keep the copies."""
+    lost = Lost(why="a page is torn", head=world.books.heads()[-1], basis=Basis.DATABASE, set_aside="set-aside-1")
+    world.books.lose(lost)
+    world.auditor.begin_anew(world.books.connection)
+
+
+async def _copied_and_forgotten(world: Scene, files: dict[str, bytes]) -> SimCamera:
+    """Copy a camera while the store is away, and lose the ledger; its copies fill the disk."""
+    world.plan(Fault.BLACK_HOLE)
+    camera = world.camera("cam", files)
+    world.dock(camera, 1)
+    await world.until(lambda: len(world.disk.synced) == len(files))
+    await asyncio.sleep(5)
+    await world.stop()
+    _forget(world)
+    world.plan(Fault.BLACK_HOLE, 0)
+    world.disk.capacity_bytes = 1000 + sum(map(len, files.values())) + 100
+    return camera
+
+
+def _adopted(world: Scene) -> list[str | None]:
+    links = world.books.connection.execute("SELECT body FROM custody ORDER BY seq")
+    entries = [json.loads(body) for (body,) in links]
+    return [entry["facts"].get("adopted") for entry in entries if entry["cause"] == "copied"]
+
+
+@pytest.mark.promise("I12", "I16", "I17")
+def test_copies_of_a_lost_ledger_are_taken_for_their_clips_and_need_no_room_again() -> None:
+    async def scene(world: Scene) -> None:
+        await _copied_and_forgotten(world, TWO)
+        world.boot()
+        await world.rest()
+        assert [row.state for row in world.auditor.rows()] == ["erased", "erased"]
+        assert _adopted(world) == ["yes", "yes"]
+        view = await world.running.station.view()
+        assert (view.strays, world.disk.seen) == (NO_STRAYS, {})
+
+    play(scene)
+
+
+@pytest.mark.promise("I5", "I12")
+def test_a_copy_that_rotted_without_a_clip_is_taken_for_none_and_the_file_copied_anew() -> None:
+    async def scene(world: Scene) -> None:
+        await _copied_and_forgotten(world, CLIP)
+        world.disk.capacity_bytes = 60_000
+        world.disk.rot()
+        world.boot()
+        await world.rest()
+        assert [row.state for row in world.auditor.rows()] == ["erased"]
+        assert _adopted(world) == [None]
+
+    play(scene)
+
+
+@pytest.mark.promise("I5")
+def test_another_file_of_the_same_length_takes_no_copy_and_is_compared_three_times_at_most() -> None:
+    async def scene(world: Scene) -> None:
+        camera = await _copied_and_forgotten(world, CLIP)
+        old = camera.files[b"A.MP4"]
+        camera.files[b"A.MP4"] = SimFile(data=b"z" * 900, mtime_ns=old.mtime_ns)
+        world.boot()
+        await asyncio.sleep(1200)
+        assert [row.state for row in world.auditor.rows()] == ["found"]
+        assert len(camera.read[camera.stay, b"A.MP4"]) == 1 + 3
+        assert (await world.running.station.view()).strays == Strays(copies=1, bytes_=900)
+        assert world.running.station.full
+
+    play(scene)
+
+
+@pytest.mark.promise("I9")
+@pytest.mark.parametrize("fault", [Fault.FSYNC, Fault.SPOOL_SICK])
+def test_a_copy_whose_sync_fails_or_that_cannot_be_looked_at_is_not_taken(fault: Fault) -> None:
+    async def scene(world: Scene) -> None:
+        await _copied_and_forgotten(world, CLIP)
+        world.disk.capacity_bytes = 60_000
+        world.plan(fault, 1)
+        world.boot()
+        await world.rest()
+        assert [row.state for row in world.auditor.rows()] == ["erased"]
+        assert _adopted(world) == [None]
+
+    play(scene)
+
+
+def test_copies_that_people_moved_are_counted_no_more() -> None:
+    async def scene(world: Scene) -> None:
+        camera = await _copied_and_forgotten(world, TWO)
+        world.pull(camera)
+        world.boot()
+        await asyncio.sleep(1)
+        assert (await world.running.station.view()).strays.words == "2 copies without a clip, 1800 bytes"
+        world.disk.vanish()
+        assert (await world.running.station.view()).strays.words == ""
 
     play(scene)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -28,6 +29,7 @@ from dockd.domain.recovery import (
     signature_of,
     with_signature,
 )
+from dockd.domain.space import Strays
 
 INSTANCE, HASH = "5ca1ab1e" * 4, "ab" * 32
 HEAD = Head(instance=INSTANCE, seq=7, hash=HASH)
@@ -150,6 +152,13 @@ def test_a_recovery_says_what_was_lost_and_every_fact_is_signed() -> None:
     assert jws.payload == FACTS
     assert continued(borne) == HEAD
     assert continuation(borne) == f"ledger {INSTANCE} up to entry 7, kept in set-aside-1: file is not a database"
+
+
+def test_a_recovery_says_what_it_left_in_the_spool() -> None:
+    lost = replace(LOST, strays=Strays(copies=3, bytes_=90))
+    facts = recovery_facts(lost, station="north-1", instance="0" * 32, kid="k1")
+    assert facts == {**FACTS, "copies": "3", "copies_bytes": "90"}
+    assert continuation(facts).endswith("file is not a database; it left 3 copies of 90 bytes")
 
 
 def test_a_recovery_that_knows_nothing_says_so() -> None:

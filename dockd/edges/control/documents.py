@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from dockd.domain.bay import Tally
 from dockd.domain.model import Clip, ClipState
+from dockd.domain.space import Strays
 from dockd.edges.control.shape import Document
 from dockd.edges.ledger.audit import Report
 from dockd.edges.ledger.rows import StoredReceipt
@@ -66,6 +67,7 @@ def report_document(report: Report) -> Document:
         "checkpoint": report.checkpoint,
         "continues": report.continues or None,
         "compared": report.foreign,
+        "strays": strays_document(report.strays),
         "signatures": "signatures checked" if report.signatures else "signatures not checked: no key",
         "problems": [*report.faults, *([f"and {report.more} more"] if report.more else [])],
     }
@@ -76,6 +78,11 @@ def tally_document(tally: Tally) -> Document:
     return {
         state.value: {"files": tally.files.get(state, 0), "bytes": tally.bytes_.get(state, 0)} for state in ClipState
     }
+
+
+def strays_document(strays: Strays) -> Document:
+    """Show the copies that no clip names."""
+    return {"copies": strays.copies, "bytes": strays.bytes_}
 
 
 def listed(documents: Sequence[Document], *, name: str, after: int | None) -> Document:

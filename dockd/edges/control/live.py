@@ -8,7 +8,7 @@ from dockd.domain.advice import ADVICE
 from dockd.domain.bay import Work
 from dockd.domain.lamps import PATTERNS
 from dockd.edges.control.accounts import account_document
-from dockd.edges.control.documents import tally_document
+from dockd.edges.control.documents import strays_document, tally_document
 from dockd.edges.control.shape import Document
 
 
@@ -45,6 +45,7 @@ def status_document(view: StationView) -> Document:
         "docked": sum(bay.camera is not None for bay in view.bays),
         "faults": [bay.number for bay in view.bays if bay.reason is not None],
         "spool_full": view.spool_full,
+        "strays": strays_document(view.strays),
         "backlog": tally_document(view.backlog),
         "account": account_document(view.account),
         "store": {

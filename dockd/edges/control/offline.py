@@ -21,11 +21,17 @@ from dockd.edges.control.cases import (
     held_document,
 )
 from dockd.edges.control.client import DaemonDownError, UnknownError
-from dockd.edges.control.documents import clip_document, receipt_document, report_document, tally_document
+from dockd.edges.control.documents import (
+    clip_document,
+    receipt_document,
+    report_document,
+    strays_document,
+    tally_document,
+)
 from dockd.edges.control.shape import Document
 from dockd.edges.control.store_list import receipts_in
 from dockd.edges.ledger import account_reads, reads, views
-from dockd.edges.ledger.audit import opened, verify_state
+from dockd.edges.ledger.audit import opened, strays_in, verify_state
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.schema import DATABASE, migrations, require_known
 from dockd.errors import DockdError, StartRefusedError
@@ -52,12 +58,14 @@ class Folder:
             alarms = _answer(connection, views.alarms())
             account = _account(connection)
             continues = _answer(connection, views.continues())
+            strays = strays_in(connection, self._state_dir)
         return {
             "station": row[0],
             "bays": 0,
             "docked": 0,
             "faults": [],
             "spool_full": "",
+            "strays": strays_document(strays),
             "backlog": tally_document(backlog),
             "account": account,
             "quarantine": alarms_document(*alarms),

@@ -11,6 +11,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 from dockd.domain.model import StationId
+from dockd.domain.space import Strays
+from dockd.edges.copies import SPOOL, copies_in, counted
+from dockd.edges.ledger import reads
 from dockd.edges.ledger.anchors import check_anchors
 from dockd.edges.ledger.chain_check import check_chain
 from dockd.edges.ledger.checkpoint import Check, Kept, kept
@@ -19,7 +22,7 @@ from dockd.edges.ledger.rows_check import Verifier, check_clips, check_dockings,
 from dockd.edges.ledger.schema import DATABASE, migrations, require_known
 from dockd.errors import StartRefusedError
 
-__all__ = ["MAX_FAULTS", "Report", "Verifier", "opened", "verify_state"]
+__all__ = ["MAX_FAULTS", "Report", "Verifier", "opened", "strays_in", "verify_state"]
 
 
 def verify_state(
@@ -55,11 +58,30 @@ def verify_state(
             check_dockings(connection, chain, findings)
             check_clips(connection, findings, keys_verify=keys_verify)
             check_tallies(connection, findings)
+            findings.strays = strays_in(connection, state_dir)
             if store_says is not None:
                 check_anchors(connection, findings, store_says, keys_verify=keys_verify)
         except sqlite3.DatabaseError as error:
             findings.fault(f"database: {error}")
     return findings.report(signatures=keys_verify is not None)
+
+
+def strays_in(connection: sqlite3.Connection, state_dir: Path) -> Strays:
+    """Count the copies in a state folder's spool that no clip names.
+
+    Raises:
+        StartRefusedError: the spool cannot be read.
+        sqlite3.Error: the database cannot.
+
+    """
+    spool = state_dir / SPOOL
+    try:
+        there = copies_in(spool)
+    except OSError as error:
+        raise StartRefusedError(f"{spool} cannot be read: {error.strerror}") from error
+    query = reads.spooled(there)
+    named = query.decode(connection.execute(query.sql, query.parameters).fetchall())
+    return counted({clip_id: length for clip_id, length in there.items() if clip_id not in named})
 
 
 def opened(database: Path) -> sqlite3.Connection:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from dockd.domain.custody import Link
 from dockd.domain.model import ClipKey, DockingId, StationId
+from dockd.domain.space import NO_STRAYS, Strays
 
 MAX_FAULTS = 100
 """Faults told one by one; a ruined folder has one for every row."""
@@ -22,7 +23,7 @@ class Report:
     that the chain is the one it was. `signatures` says whether signatures were checked at all. `checkpoint` is the
     entry up to which the station's own checkpoint vouches for the chain, 0 where there is none. `continues` says in
     words which lost ledger this one continues, empty where none. `foreign` counts the receipts of the store's list that
-    were compared.
+    were compared. `strays` are the copies in the spool that no clip names.
     """
 
     station: StationId
@@ -36,6 +37,7 @@ class Report:
     checkpoint: int = 0
     continues: str = ""
     foreign: int = 0
+    strays: Strays = NO_STRAYS
 
     @property
     def clean(self) -> bool:
@@ -56,6 +58,7 @@ class Findings:
     checkpoint: int = 0
     continues: str = ""
     foreign: int = 0
+    strays: Strays = NO_STRAYS
     faults: list[str] = field(default_factory=list)
     more: int = 0
 
@@ -85,6 +88,7 @@ class Findings:
             checkpoint=self.checkpoint,
             continues=self.continues,
             foreign=self.foreign,
+            strays=self.strays,
         )
 
 

@@ -5,7 +5,7 @@ order of times is the order of calls. Knows neither threads nor SQL.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Self, TypeVar
@@ -14,7 +14,7 @@ from dockd.app.ports import Attached, Salvaged
 from dockd.domain.bay import Tally
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Link
-from dockd.domain.model import Assurance, BayId, Clip, ClipKey, DockingId, ListedFile, Listing, Timestamp
+from dockd.domain.model import Assurance, BayId, Clip, ClipId, ClipKey, DockingId, ListedFile, Listing, Timestamp
 from dockd.domain.quarantine import Broken, Held
 from dockd.domain.schedule import Head
 from dockd.edges.ledger import quarantined, reads, views
@@ -198,6 +198,10 @@ class StationLedger:
     async def next_upload(self, *, skip: frozenset[ClipKey], wanted: Assurance) -> Clip | None:
         """Give the next clip to bring to the store: COPIED, or UPLOADED with less assurance than `wanted`."""
         return await self._runner.fetch(reads.next_upload(skip=skip, wanted=wanted))
+
+    async def spooled(self, copies: Collection[ClipId]) -> frozenset[ClipId]:
+        """Say which of these copies a clip on record has in the spool."""
+        return await self._runner.fetch(reads.spooled(copies))
 
     async def next_reclaim(self, *, receipted_before_utc: str) -> Clip | None:
         """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""

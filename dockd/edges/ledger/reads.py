@@ -12,7 +12,7 @@ from typing import Generic, TypeVar
 
 from dockd.domain.bay import Tally
 from dockd.domain.custody import Link
-from dockd.domain.model import Assurance, Clip, ClipKey, ClipState, DockingId
+from dockd.domain.model import Assurance, Clip, ClipId, ClipKey, ClipState, DockingId
 from dockd.domain.schedule import Head
 from dockd.edges.ledger.rows import Row, Value, clip_of, link_of
 from dockd.errors import InvariantError
@@ -66,6 +66,16 @@ def next_upload(*, skip: Collection[ClipKey], wanted: Assurance) -> Query[Clip |
 def next_reclaim(*, receipted_before_utc: str) -> Query[Clip | None]:
     """The longest receipted clip in the spool whose copy nothing open shares, or is about to share."""
     return Query(sql=_NEXT_RECLAIM, parameters=(receipted_before_utc,), decode=_first_clip)
+
+
+def spooled(copies: Collection[ClipId]) -> Query[frozenset[ClipId]]:
+    """Which of these copies a clip has in the spool."""
+    return Query(
+        sql="SELECT j.value FROM json_each(?) j WHERE EXISTS"
+        " (SELECT 1 FROM clips c WHERE c.clip_id = j.value AND c.spooled = 1)",
+        parameters=(json.dumps(sorted(copies)),),
+        decode=_names,
+    )
 
 
 def tally(docking: DockingId) -> Query[Tally]:
@@ -240,6 +250,10 @@ def _known_leaf(key: ClipKey, rows: Sequence[Row]) -> str:
         raise InvariantError(f"clip {key} has no custody entry, expected at least its first listing")
     digest: str = rows[0][0]
     return digest
+
+
+def _names(rows: Sequence[Row]) -> frozenset[ClipId]:
+    return frozenset(ClipId(name) for (name,) in rows)
 
 
 def _only(rows: Sequence[Row]) -> int:

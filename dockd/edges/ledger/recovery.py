@@ -13,6 +13,7 @@ from dockd.domain.checkpoint import Checkpoint, Head, contradiction
 from dockd.domain.model import StationId
 from dockd.domain.recovery import Basis, Lost
 from dockd.durable import move_file, sync_folder
+from dockd.edges.copies import SPOOL, copies_in, counted
 from dockd.edges.ledger.checkpoint import Check, Kept, is_signed, kept
 from dockd.edges.ledger.schema import DATABASE
 from dockd.edges.ledger.survey import Survey, survey
@@ -23,7 +24,6 @@ ASIDE = "set-aside-"
 PENDING = "setting-aside"
 """The same while its successor is not finished yet."""
 MOST_ASIDE = 20
-SPOOL = "spool"
 
 _BESIDE = (f"{DATABASE}-wal", f"{DATABASE}-journal")
 
@@ -82,6 +82,7 @@ def settle(state_dir: Path, *, station: StationId, seal: Named, check: Check) ->
         basis=basis,
         set_aside=f"{ASIDE}{number}" if remains else "",
         checkpoint=statement.stated.compact if statement.stated is not None else "",
+        strays=counted(copies_in(state_dir / SPOOL)),
     )
     return Settled(lost=lost, key="")
 

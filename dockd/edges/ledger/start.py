@@ -208,7 +208,8 @@ def _open_first(
 def _warn(database: Path, lost: Lost) -> None:
     known = "nothing is known of its chain" if lost.head is None else f"it is known up to entry {lost.head.seq}"
     where = f"; it is kept in {lost.set_aside}" if lost.set_aside else ""
-    _log.warning("%s was lost (%s): %s%s; a new one continues it", database, lost.why, known, where)
+    left = f"; in the spool are {lost.strays.words}" if lost.strays.copies else ""
+    _log.warning("%s was lost (%s): %s%s%s; a new one continues it", database, lost.why, known, where, left)
 
 
 def _make(database: Path) -> None:
