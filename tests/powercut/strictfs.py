@@ -19,7 +19,6 @@ import stat
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -244,8 +243,10 @@ class StrictFs:
         self._lives -= 1
         if self._lives or self._victim < 0:
             return False
-        with suppress(ProcessLookupError):
+        try:
             signal.pidfd_send_signal(self._victim, signal.SIGKILL)
+        except ProcessLookupError:
+            return False  # it ended before: the sync is another's, and must not fail for it
         return True
 
     def _aim(self, pid: int, lives: int, *, before_sync_of: str | None) -> None:
