@@ -49,7 +49,7 @@ class Uplink:
         policy: Policy,
         moved: Callable[[Clip], None],
     ) -> None:
-        """Begin idle; `moved` hears of every clip whose upload ended."""
+        """Begin idle; `moved` hears of every clip whose state the store's answers changed."""
         self._ledger = ledger
         self._spool = spool
         self._wire = wire
@@ -105,11 +105,14 @@ class Uplink:
                 await self._rest()
                 continue
             bringing = self._begun.get(clip.key) or self._begin(clip)
+            before = bringing.clip
             try:
                 outcome = await self._bring(bringing)
             finally:
                 self._active.pop(clip.key, None)
-            self._moved(bringing.clip)
+            # A store that is asked for a receipt again and again is no news to the bays.
+            if bringing.clip.state is not before.state:
+                self._moved(bringing.clip)
             await self._after(clip, outcome)
 
     async def _choose(self) -> Clip | None:

@@ -12,9 +12,11 @@ def make_durable(connection: sqlite3.Connection, *, synchronous: str = "FULL") -
     # Unheard, the log would be written beside a database that knows of none, and go with the next start.
     connection.execute("PRAGMA journal_mode = WAL").fetchall()
     connection.execute(f"PRAGMA synchronous = {synchronous}")
-    connection.execute("PRAGMA foreign_keys = ON")
-    # INSERT OR REPLACE would delete a row without asking the triggers.
-    connection.execute("PRAGMA recursive_triggers = ON")
+    # INSERT OR REPLACE would delete a row without asking the triggers: only recursive ones are asked.
+    for rule in ("foreign_keys", "recursive_triggers"):
+        # Setting one has every statement compiled anew, also where it is set already.
+        if connection.execute(f"PRAGMA {rule}").fetchone() != (1,):
+            connection.execute(f"PRAGMA {rule} = ON")
     # A big transaction leaves a big log: give its room back at the next checkpoint.
     connection.execute("PRAGMA journal_size_limit = 16777216")
 

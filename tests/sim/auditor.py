@@ -7,17 +7,16 @@ import json
 import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import BayId, ClipKey
+from dockd.domain.model import BayId, ClipId, ClipKey
 from tests.sim.cameras import SimCamera
 from tests.sim.disk import Disk
-from tests.sim.promise import require
+from tests.sim.promise import ViolationError, require
 from tests.sim.rack import Rack
 from tests.sim.store import Store
 
@@ -47,8 +46,7 @@ LAG_S = 1.0
 """A lamp may be this late with bad news: counts are read ten times a second, and answers take their time."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class Row(NamedTuple):
     """A clip as its row has it."""
 
     key: ClipKey
@@ -71,6 +69,10 @@ class Auditor:
         self, *, connection: sqlite3.Connection, disk: Disk, store: Store, rack: Rack, now_s: Callable[[], float]
     ) -> None:
         self._connection = connection
+        self._changes = -1
+        self._rows: list[Row] = []
+        self._by_key: dict[int, Row] = {}
+        self._by_file: dict[tuple[str, str, bytes], list[Row]] = {}
         self._disk = disk
         self._store = store
         self._rack = rack
@@ -92,7 +94,7 @@ class Auditor:
 
         The chain that was checked so far ends here, and the new one begins where the new ledger ends.
         """
-        self._connection = connection
+        self._connection, self._changes = connection, -1
         ((self._seq, self._hash),) = connection.execute(
             "SELECT seq, hash FROM custody UNION ALL SELECT 0, ? ORDER BY seq DESC LIMIT 1", ("0" * 64,)
         )
@@ -109,17 +111,19 @@ class Auditor:
         links = self._connection.execute(
             "SELECT seq, prev, hash, body FROM custody WHERE seq > ? ORDER BY seq", (self._seq,)
         ).fetchall()
+        touched: set[int] = set()
         for seq, prev, digest, body in links:
             self._link(seq, prev, digest, body)
             entry = json.loads(body)
             if entry["clip"] is not None:
+                touched.add(entry["clip"])
                 self._moved(entry)
-        touched = {clip for (_, _, _, body) in links if (clip := json.loads(body)["clip"]) is not None}
         for key in sorted(touched):
             self._row(self._one(key))
-        for key, state in self._connection.execute("SELECT key, state FROM clips"):
-            told = self._states.get(key)
-            require(state == told, f"I11: clip {key} is {state}, and its log says {told}")
+        for row in self._read():
+            told = self._states.get(row.key)
+            if row.state != told:
+                raise ViolationError(f"I11: clip {row.key} is {row.state}, and its log says {told}")
         self.look_at_lamps()
 
     def shown(self, bay: BayId, lamp: Lamp) -> None:
@@ -205,13 +209,12 @@ class Auditor:
 
     def rows(self) -> list[Row]:
         """Every clip."""
-        return self._select("1 = 1 ORDER BY c.key", ())
+        return [*self._read()]
 
     def rows_of(self, camera: SimCamera) -> list[Row]:
         """Every clip of a camera's serial and volume."""
-        return self._select(
-            "f.serial = ? AND f.volume = ? ORDER BY c.key", (camera.identity.serial, camera.identity.volume)
-        )
+        mine = (camera.identity.serial, camera.identity.volume)
+        return [row for row in self._read() if (row.serial, row.volume) == mine]
 
     # --- custody (I11) ---
 
@@ -263,7 +266,7 @@ class Auditor:
         identity = (row.serial, row.volume, row.path, row.length_bytes, row.sha256)
         named = self._ids.setdefault(identity, row.clip_id), self._identities.setdefault(row.clip_id, identity)
         require(named == (row.clip_id, identity), f"I10: clip {row.key}, {identity}, is {row.clip_id}, {named} before")
-        data = {str(clip_id): data for clip_id, data in self._disk.synced.items()}.get(row.clip_id or "")
+        data = self._disk.synced.get(ClipId(row.clip_id or ""))
         if data is None and row.clip_id in self._disk.taken:
             return  # it was synced, and the whole disk went while the record was on its way
         require(data is not None, f"I8: clip {row.key} is on record as copied, and no synced copy is in the spool")
@@ -345,36 +348,37 @@ class Auditor:
     # --- reading the ledger ---
 
     def _rows_of(self, camera: SimCamera, path: bytes) -> list[Row]:
-        return self._select(
-            "f.serial = ? AND f.volume = ? AND c.path = ? ORDER BY c.key",
-            (camera.identity.serial, camera.identity.volume, path),
-        )
+        self._read()
+        return self._by_file.get((camera.identity.serial, camera.identity.volume, path), [])
 
     def _siblings(self, row: Row) -> list[Row]:
         folder, _, name = row.path.rpartition(b"/")
         stem = name.rpartition(b".")[0] or name
-        rows = self._select("c.docking = ? ORDER BY c.key", (row.docking,))
         return [
             other
-            for other in rows
-            if other.path.rpartition(b"/")[0] == folder
+            for other in self._read()
+            if other.docking == row.docking
+            and other.path.rpartition(b"/")[0] == folder
             and (other.path.rpartition(b"/")[2].rpartition(b".")[0] or other.path.rpartition(b"/")[2]) == stem
         ]
 
     def _one(self, key: int) -> Row:
-        (row,) = self._select("c.key = ?", (key,))
-        return row
+        self._read()
+        return self._by_key[key]
 
-    def _select(self, where: str, values: tuple[object, ...]) -> list[Row]:
-        sql = (
-            "SELECT c.key, f.serial, f.volume, c.docking, c.path, c.length_bytes, c.state, c.sha256, c.clip_id, c.url,"
-            " c.receipt FROM clips c JOIN dockings f ON f.key = c.found_in WHERE "
-        )
-        return [
-            Row(
-                key=key, serial=serial, volume=volume, docking=docking, path=path, length_bytes=length, state=state,
-                sha256=digest, clip_id=clip_id, url=url, receipt=receipt,
-            )
-            for key, serial, volume, docking, path, length, state, digest, clip_id, url, receipt
-            in self._connection.execute(sql + where, values)
-        ]  # fmt: skip
+    def _read(self) -> list[Row]:
+        """Read every clip, again after whatever was written by anybody: SQLite counts each row that is."""
+        if self._connection.total_changes != self._changes:
+            self._changes = self._connection.total_changes
+            self._rows = [*map(Row._make, self._connection.execute(_ROWS))]
+            self._by_key = {row.key: row for row in self._rows}
+            self._by_file = {}
+            for row in self._rows:
+                self._by_file.setdefault((row.serial, row.volume, row.path), []).append(row)
+        return self._rows
+
+
+_ROWS = (
+    "SELECT c.key, f.serial, f.volume, c.docking, c.path, c.length_bytes, c.state, c.sha256, c.clip_id, c.url,"
+    " c.receipt FROM clips c LEFT JOIN dockings f ON f.key = c.found_in ORDER BY c.key"
+)

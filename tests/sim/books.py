@@ -5,7 +5,7 @@ what it was given happens in order, awaited or not, and is answered after the co
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from itertools import count
 from typing import Any, TypeVar
@@ -29,6 +29,12 @@ from tests.sim.machine import Power, SimClock
 T = TypeVar("T")
 
 COMMIT_MOST_S = 0.02
+LATE_ASKED = 0.6
+BOTH_LATE = 0.2
+"""Of all questions to the ledger so many wait on their way there, and so many on both ways; the others on the way back.
+
+One wait shows what it can change: each is the most of what a run is made of.
+"""
 
 
 class Books:
@@ -40,7 +46,7 @@ class Books:
         self.connection.deserialize(_empty())
         self._station = station
         self._clock = clock
-        self._scripts = migrations()
+        self._scripts = _scripts()
         self._instances = count()
         self._seal = Seal.of(b"the station's own key, 32 bytes!")
         self._lost: Lost | None = None
@@ -87,10 +93,16 @@ class Books:
 
 
 @cache
+def _scripts() -> Sequence[str]:
+    """Read the migrations once."""
+    return migrations()
+
+
+@cache
 def _empty() -> bytes:
     """Make a ledger's tables once: every run begins with a copy of them."""
     connection = connect(":memory:")
-    migrate(connection, database=None, scripts=migrations())
+    migrate(connection, database=None, scripts=_scripts())
     image = connection.serialize()
     connection.close()
     return image
@@ -119,11 +131,14 @@ class SimRunner:
         return answer
 
     async def fetch(self, query: Query[T]) -> T:
-        """Ask: the answer is as old as its way back is long."""
-        await self._power.step("ledger read", least_s=0.0001, most_s=0.002)
+        """Ask: a question may be late, and an answer as old as its way back is long; now and then both."""
+        chance = self._fate.random.random()
+        if chance < LATE_ASKED:
+            await self._power.step("ledger read", least_s=0.0001, most_s=0.002)
         rows = self._books.connection.execute(query.sql, query.parameters).fetchall()
         answer = query.decode(rows)
-        await self._power.step("ledger answer", least_s=0.0001, most_s=0.002)
+        if chance >= LATE_ASKED - BOTH_LATE:
+            await self._power.step("ledger answer", least_s=0.0001, most_s=0.002)
         return answer
 
     async def close(self) -> None:

@@ -36,7 +36,8 @@ class Power:
         await asyncio.sleep(self._fate.between(least_s, most_s))
         if self.on and self._fate.strikes(Fault.POWER_CUT, where):
             self.fail(where)
-        await self.needed()
+        if not self.on:
+            await self.never()
 
     async def needed(self) -> None:
         """Go on only with power."""
