@@ -37,7 +37,7 @@ from dockd.app.strays import StrayCopies
 from dockd.app.uplink import Uplink
 from dockd.app.view import BayView, StationView
 from dockd.domain.bay import Bay, Phase
-from dockd.domain.model import BayId, Camera, Clip, DockingId
+from dockd.domain.model import BayId, Camera, Clip, ClipState, DockingId
 from dockd.domain.schedule import ahead, minutes_to_ready
 from dockd.errors import InvariantError
 
@@ -276,7 +276,8 @@ class Station:
             if keeper.bay.docking == clip.docking:
                 keeper.touched(clip.docking)
                 self._bus_of[number].ring()
-        self._reclaimer.bell.ring()
+        if clip.state is ClipState.RECEIPTED:
+            self._reclaimer.bell.ring()
         self._news()
 
     def _made_room(self) -> None:
