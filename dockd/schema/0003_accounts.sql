@@ -102,6 +102,7 @@ CREATE TABLE differences (
 
 CREATE UNIQUE INDEX differences_what ON differences (kind, clip_id, cause);
 CREATE INDEX differences_round ON differences (round);
+CREATE INDEX differences_unseen ON differences (key) WHERE acknowledged = '';
 
 -- A declared recovery begins a new chain: the store's list is read from its beginning, and what is older is taken over.
 -- A fact is a text, in which a quote is escaped: these words, with a null, stand in a body as its cause and nowhere else.

@@ -62,6 +62,7 @@ QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
     "account_holding": (account_reads.holding(after=KEY, limit=10), set()),
     "account_last_key": (account_reads.last_key(), {"custody_clip"}),
     "account_names": (account_reads.names([KEY]), {"custody_clip"}),
+    "account_receipts": (account_reads.receipts([KEY]), set()),
     "account_chain": (account_reads.chain(), set()),
     "account_differences": (account_reads.differences(after=1, limit=10), set()),
 }

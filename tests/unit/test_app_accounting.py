@@ -709,3 +709,14 @@ def test_differences_that_were_looked_at_stay_counted_and_a_new_one_alarms_again
         assert ((await world.running.station.view()).account.unseen, world.notes("difference")) == (len(unseen), 2)
 
     play(scene)
+
+
+@pytest.mark.promise("I18")
+def test_a_store_that_lists_receipts_and_takes_no_statements_is_compared_all_the_same() -> None:
+    async def scene(world: Scene) -> None:
+        world.accounts.take = lambda _: None  # type: ignore[method-assign, assignment, return-value]
+        await shift(world)
+        await whole_day(world)
+        assert facts(world, "reconciled") == [("docking", None), ("daily", None), ("daily", None)]
+
+    play(scene)
