@@ -5,10 +5,12 @@ a clip that is let out earns its receipt, and passes the gate, as any other (I1,
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
 from dockd.app.ports import Ledger, Spool
+from dockd.app.waiting import Bell
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Clip, ClipKey, DockingId
 from dockd.domain.quarantine import Held, Outcome, Wish, way_on
@@ -44,13 +46,38 @@ class Answer:
 
 
 class Quarantine:
-    """Answers wishes about a station's quarantine."""
+    """Answers wishes about a station's quarantine. `run` looks after what was taken on, until cancelled."""
 
     def __init__(self, *, ledger: Ledger, spool: Spool, bays: Bays) -> None:
         """Take the station's ledger, its spool and its bays."""
         self._ledger = ledger
         self._spool = spool
         self._bays = bays
+        self._taken_on: dict[ClipKey, str] = {}
+        self._bell = Bell()
+
+    async def run(self) -> None:
+        """Look after what was taken on, one clip at a time: to read a copy through may take minutes."""
+        while True:
+            await self._bell.heard()
+            while self._taken_on:
+                key, actor = next(iter(self._taken_on.items()))
+                # A disk that does not answer now leaves the clip where it is, for all to see.
+                with suppress(TransientError):
+                    await self.clip(key, Wish.RETRY, actor=actor)
+                del self._taken_on[key]
+
+    async def retry(self, key: ClipKey, *, actor: str) -> Answer:
+        """Retry one clip of several: what has a copy is taken on, so that nobody waits while all are read."""
+        held = await self._ledger.held(key=key, after=ClipKey(0), limit=1)
+        if held and held[0].clip.spooled:
+            return self._take_on(key, actor=actor)
+        return await self.clip(key, Wish.RETRY, actor=actor)
+
+    def _take_on(self, key: ClipKey, *, actor: str) -> Answer:
+        self._taken_on[key] = actor
+        self._bell.ring()
+        return Answer(outcome=Outcome.TAKEN_ON, clip=key)
 
     async def clip(self, key: ClipKey, wish: Wish, *, actor: str, why: str = "") -> Answer:
         """Retry or release one clip."""
@@ -79,7 +106,7 @@ class Quarantine:
                 return Answer(outcome=Outcome.ACKNOWLEDGED, docking=docking)
 
     async def retry_all(self, *, serial: str | None, actor: str) -> Sequence[Answer]:
-        """Retry every clip and every camera in quarantine, or those of one camera."""
+        """Retry every clip and every camera in quarantine, or those of one camera; copies are looked at afterwards."""
         answers: list[Answer] = []
         begun: set[DockingId] = set()
         for broken in await self._ledger.broken():
@@ -93,7 +120,9 @@ class Quarantine:
             # Of a camera that is begun anew, the new stay takes the clips along.
             mine = [held for held in page if serial is None or held.clip.camera.serial == serial]
             answers += [
-                await self._one(held, Wish.RETRY, actor=actor, why="")
+                self._take_on(held.clip.key, actor=actor)
+                if held.clip.spooled
+                else await self._one(held, Wish.RETRY, actor=actor, why="")
                 for held in mine
                 if held.clip.docking not in begun
             ]

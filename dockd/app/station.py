@@ -85,6 +85,7 @@ class Station:
         )
         self._space = Space(spool=ports.spool, policy=policy)
         self._strays = StrayCopies(ledger=ports.ledger, spool=ports.spool)
+        self.quarantine = Quarantine(ledger=ports.ledger, spool=ports.spool, bays=self)
         self._reclaimer = Reclaimer(
             ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
         )
@@ -113,6 +114,7 @@ class Station:
             if self._reporter is not None:
                 group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._accountant.run(), name="accounts")
+            group.create_task(self.quarantine.run(), name="quarantine")
             group.create_task(self._route(), name="feed")
 
     @property
@@ -150,11 +152,6 @@ class Station:
     def docking(self, bay: BayId) -> DockingId | None:
         """Say which docking a bay is in."""
         return self._keepers[bay].bay.docking
-
-    @property
-    def quarantine(self) -> Quarantine:
-        """Who answers wishes about quarantine."""
-        return Quarantine(ledger=self._ports.ledger, spool=self._ports.spool, bays=self)
 
     # --- what quarantine needs of the bays ---
 

@@ -49,6 +49,7 @@ class Outcome(StrEnum):
     SENT_ON = "sent on"
     COPIED_AGAIN = "copied again"
     READ_AGAIN = "read again"
+    TAKEN_ON = "taken on"
     WAITS = "waits"
     ACKNOWLEDGED = "acknowledged"
     WRONG_STATE = "wrong state"
@@ -61,6 +62,7 @@ OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
         Outcome.SENT_ON: "goes on to the store from the copy here",
         Outcome.COPIED_AGAIN: "is copied from its camera again",
         Outcome.READ_AGAIN: "its camera is read again from the start, as if it were docked just now",
+        Outcome.TAKEN_ON: "its copy here is read now: if that is whole the clip goes on, else it stays in quarantine",
         Outcome.WAITS: "its camera is not docked here now: it is tried again by itself when it is",
         Outcome.ACKNOWLEDGED: "neither the camera nor the spool gives its bytes now: it stays in quarantine and on the"
         " accounts, and alarms no more",
@@ -71,7 +73,7 @@ OUTCOMES: Mapping[Outcome, str] = MappingProxyType(
 )
 """Each outcome in words."""
 
-DONE = frozenset({Outcome.SENT_ON, Outcome.COPIED_AGAIN, Outcome.READ_AGAIN, Outcome.ACKNOWLEDGED})
+DONE = frozenset({Outcome.SENT_ON, Outcome.COPIED_AGAIN, Outcome.READ_AGAIN, Outcome.TAKEN_ON, Outcome.ACKNOWLEDGED})
 """Outcomes that did what was asked for."""
 
 _GONE = frozenset({Reason.UNREADABLE, Reason.MISSING})

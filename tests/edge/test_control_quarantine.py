@@ -104,6 +104,14 @@ class Station:
         said = self._capsys.readouterr()
         return Said(code=code, out=said.out, err=said.err)
 
+    async def becomes(self, key: int, state: ClipState) -> None:
+        """Wait for what was taken on."""
+        for _ in range(2000):
+            if (await self.ledger.clip(ClipKey(key))).state is state:
+                return
+            await asyncio.sleep(0.01)
+        raise AssertionError(f"clip {key} does not become {state}")
+
     async def posts(self, path: str, body: bytes) -> tuple[int, str]:
         """Send what dockctl never would."""
         return await asyncio.to_thread(self._post, path, body)
@@ -159,7 +167,9 @@ async def served(folder: Path, ledger: StationLedger) -> AsyncIterator[None]:
     quarantine = Quarantine(ledger=ledger, spool=Copies(ledger), bays=Bays())  # type: ignore[arg-type]  # of a spool only its digest is asked for
     desk = Desk(view=view, names={}, ledger=ledger, verify=verify, quarantine=quarantine)
     async with serving(desk, path=folder / "control.sock", group=None):
+        working = asyncio.create_task(quarantine.run(), name="quarantine")
         yield
+        working.cancel()
 
 
 @pytest.mark.parametrize("offline", [False, True])
@@ -237,12 +247,12 @@ async def test_a_retry_goes_on_record_under_the_name_of_who_asked(station: Stati
     said = await station.types("quarantine", "retry", "3", "1", "2", "77")
     assert said.code == ctl.EX_NOINPUT, "one of them is unknown"
     assert said.out.splitlines() == [
-        "       3  sent on: goes on to the store from the copy here",
+        "       3  taken on: its copy here is read now: if that is whole the clip goes on, else it stays in quarantine",
         "       1  waits: its camera is not docked here now: it is tried again by itself when it is",
         "       2  wrong state: is not in quarantine (it is found)",
         "      77  unknown: there is no such number here",
     ]
-    assert (await station.ledger.clip(ClipKey(3))).state is ClipState.COPIED
+    await station.becomes(3, ClipState.COPIED)
     shown = await station.types("quarantine", "show", "3")
     assert f"{ME}: left quarantine, to be sent from its copy here" in shown.out
 
@@ -258,8 +268,9 @@ async def test_a_retry_of_everything_or_of_one_camera(station: Station) -> None:
     assert (nobody.code, nobody.out) == (ctl.EX_OK, "nothing is in quarantine\n")
     said = await station.types("quarantine", "retry", "--all", "--json")
     outcomes = {row["number"]: row["outcome"] for row in said.json["results"]}
-    assert outcomes == {"d2": "waits", "1": "waits", "3": "sent on"}
+    assert outcomes == {"d2": "waits", "1": "waits", "3": "taken on"}
     assert said.code == ctl.EX_FAILED
+    await station.becomes(3, ClipState.COPIED)
     mine = await station.types("quarantine", "retry", "--camera", CAMERA.serial, "--json")
     assert [row["number"] for row in mine.json["results"]] == ["d2", "1"]
 

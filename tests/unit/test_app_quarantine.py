@@ -8,7 +8,7 @@ import pytest
 from dockd.app.quarantine import PAGE, Answer
 from dockd.domain.clip import Change, Move
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import BayId, ClipKey, DockingId
+from dockd.domain.model import BayId, ClipId, ClipKey, DockingId, Sha256
 from dockd.domain.quarantine import Outcome, Wish
 from dockd.errors import Reason, TransientError
 from tests.sim.fate import Fault
@@ -262,7 +262,7 @@ def test_a_copy_of_a_broken_camera_that_left_is_sent_on_with_everything_else() -
         quarantine = world.running.station.quarantine
         assert await quarantine.retry_all(serial="another", actor=ANNA) == []
         answers = await quarantine.retry_all(serial="cam", actor=ANNA)
-        assert [answer.outcome for answer in answers] == [Outcome.WAITS, Outcome.SENT_ON]
+        assert [answer.outcome for answer in answers] == [Outcome.WAITS, Outcome.TAKEN_ON]
         await world.until(lambda: world.clips("A.MP4")[0].state == "receipted")
 
     play(scene)
@@ -349,3 +349,48 @@ def test_a_clip_whose_file_is_another_one_now_waits_for_nothing_and_is_not_copie
         assert world.clips("A.MP4")[0].state == "held"
 
     play(scene, policy=policy(erase=False))
+
+
+def test_many_copies_are_read_after_the_answer_and_not_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(Fault.FORGED, 2)
+        world.dock(world.camera("cam", {"A.MP4": DATA, "B.MP4": b"b" * 500}), 1)
+        await world.until(lambda: [row.state for row in world.auditor.rows()] == ["held", "held"])
+        world.pull(world.rack.cameras["cam"])
+        await asyncio.sleep(1)
+        spool, began_s = world.running.spool, asyncio.get_running_loop().time()
+        look = spool.digest
+
+        async def slow(clip_id: ClipId) -> tuple[Sha256, int] | None:
+            await asyncio.sleep(300)
+            return await look(clip_id)
+
+        monkeypatch.setattr(spool, "digest", slow)
+        quarantine = world.running.station.quarantine
+        answers = await quarantine.retry_all(serial=None, actor=ANNA)
+        assert [await quarantine.retry(ClipKey(key), actor=ANNA) for key in (1, 2)] == answers
+        assert {answer.outcome for answer in answers} == {Outcome.TAKEN_ON}
+        assert asyncio.get_running_loop().time() - began_s < 1
+        await world.until(lambda: all(row.state == "receipted" for row in world.auditor.rows()), within_s=700)
+        assert (await quarantine.retry(ClipKey(1), actor=ANNA)).outcome is Outcome.WRONG_STATE
+
+    play(scene)
+
+
+def test_a_ledger_that_cannot_be_read_leaves_what_was_taken_on_in_quarantine(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(world: Scene) -> None:
+        await held_on_a_bad_receipt(world)
+        quarantine = world.running.station.quarantine
+
+        async def fails(*_: object, **__: object) -> Answer:
+            raise TransientError(Reason.DISK, "it does not answer")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(quarantine, "clip", fails)
+            await quarantine.retry(ClipKey(1), actor=ANNA)
+            await asyncio.sleep(5)
+        assert world.clips("A.MP4")[0].state == "held"
+        await quarantine.retry(ClipKey(1), actor=ANNA)
+        await world.until(lambda: world.clips("A.MP4")[0].state == "erased")
+
+    play(scene)

@@ -241,7 +241,10 @@ async def _wish(quarantine: Quarantine, request: web.Request) -> Document:
     actor = await asyncio.to_thread(_actor, _peer_uid(request))
     if asked.everything:
         return answers_document(await quarantine.retry_all(serial=asked.serial, actor=actor))
-    answers = [await quarantine.clip(key, wish, actor=actor, why=asked.why) for key in asked.clips]
+    if wish is Wish.RETRY and len(asked.clips) > 1:
+        answers = [await quarantine.retry(key, actor=actor) for key in asked.clips]
+    else:
+        answers = [await quarantine.clip(key, wish, actor=actor, why=asked.why) for key in asked.clips]
     answers += [await quarantine.camera(docking, wish, actor=actor, why=asked.why) for docking in asked.dockings]
     return answers_document(answers)
 
