@@ -29,6 +29,7 @@ NO_ROOM_WAIT_S = 60.0
 AGAIN_WAIT_S = 1.0
 NEVER_S = float("inf")
 RATE_SAMPLE_BYTES = 64 << 20
+BEHIND = "it stays on its card: its chain, or that of a file as long, goes on past its end, where nobody has read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,6 +144,10 @@ class Bus:
             guest.crowded.clear()
         self.ring()
 
+    def kept_files(self, docking: DockingId) -> int:
+        """Say how many files of a stay's card stay on it, receipt or not."""
+        return self._guests[docking].stay.kept_files if docking in self._guests else 0
+
     @property
     def full(self) -> bool:
         """Say whether copying stands still for want of room."""
@@ -245,10 +250,21 @@ class Bus:
             case JobKind.CONFIRM:
                 await confirm_clip(job.clip, stay, ledger=self._ledger)
                 self._uplink.ring()
+            case JobKind.ERASE if stay.keeps(job.clip):
+                await self._keep(job.clip, guest)
             case JobKind.ERASE:
                 refusal = await erase_clip(job.clip, stay, ledger=self._ledger, keys=self._keys, policy=self._policy)
                 if refusal is not None:
                     guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
+
+    async def _keep(self, clip: Clip, guest: _Guest) -> None:
+        """Leave a file on its card; read it only where nothing is known yet of it in this stay (I3)."""
+        if clip.verified_in != guest.stay.docking:
+            await confirm_clip(clip, guest.stay, ledger=self._ledger)
+            self._uplink.ring()
+            return
+        guest.waiting.put_off(clip.key, until_s=NEVER_S)
+        await self._ledger.annotate(clip.key, Change(reason=Reason.REFUSED, detail=BEHIND))
 
     async def _copy(self, clip: Clip, guest: _Guest) -> None:
         stay = guest.stay

@@ -297,6 +297,7 @@ class Station:
             minutes=self._minutes(bay, bus),
             reason=bay.reason,
             detail=bay.detail,
+            kept_files=bus.kept_files(bay.docking) if bay.docking is not None else 0,
         )
 
     def _minutes(self, bay: Bay, bus: Bus) -> int | None:

@@ -38,6 +38,8 @@ class Stay:
         self.card = card
         self.watch = watch
         self._files: dict[bytes, ListedFile] = {}
+        self._behind: frozenset[int] = frozenset()
+        self.kept_files = 0
 
     async def list_card(self, *, ledger: Ledger) -> None:
         """List the whole card and put every file on record, before any other act (I7).
@@ -49,6 +51,7 @@ class Stay:
         listing = await self.card.listing()
         await ledger.record_listing(self.docking, listing)
         self._files = {file.path: file for file in listing.files}
+        self._behind, self.kept_files = listing.behind, listing.kept_files
 
     def file(self, clip: Clip) -> ListedFile:
         """Give a clip's file as this stay's listing has it.
@@ -61,6 +64,10 @@ class Stay:
         if file is None:
             raise PermanentError(Reason.MISSING, f"{clip.path!r} was listed in this stay and is not on the camera now")
         return file
+
+    def keeps(self, clip: Clip) -> bool:
+        """Say whether a clip's file stays on the card whatever its receipt, so that nobody need read it again."""
+        return clip.length_bytes in self._behind
 
     def facts(self, *, erase_allowed: bool) -> StayFacts:
         """Give what the erase gate wants to know."""

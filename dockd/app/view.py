@@ -17,7 +17,10 @@ from dockd.errors import Reason
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BayView:
-    """One bay. `minutes` until the camera is ready: 0 when it is, None where nobody knows yet or nothing is docked."""
+    """One bay. `minutes` until the camera is ready: 0 when it is, None where nobody knows yet or nothing is docked.
+
+    `kept_files` are never erased from this card, whose structure is not as it should be; their clips are safe as any.
+    """
 
     number: BayId
     phase: str
@@ -30,6 +33,7 @@ class BayView:
     minutes: int | None
     reason: Reason | None
     detail: str
+    kept_files: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

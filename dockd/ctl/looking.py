@@ -40,6 +40,8 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     if document["continues"]:
         print(f"  continues  {shown(document['continues'])}")
     _print_strays(document)
+    for bay, files in cast("dict[str, int]", document["kept"]).items():
+        print(f"  bay {bay:<6} {_kept(files)}")
     if document["spool_full"]:
         print(f"  disk full  {shown(document['spool_full'])}")
     if document["faults"]:
@@ -58,6 +60,8 @@ def bays(desk: Desk, arguments: argparse.Namespace) -> int:
             lamp = f"{row['colour']} {row['rhythm']}" if row["colour"] != "dark" else "dark"
             done = f"{work['receipted_files']}/{work['files']} receipted, {work['left_files']} left"
             print(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {shown(row['camera'] or '-'):<24} {done}")
+            if row["kept_files"]:
+                print(f"        {_kept(cast('int', row['kept_files']))}")
             if row["reason"]:
                 print(f"        {row['reason']}: {shown(row['detail'])}\n        officer: {row['officer']}")
     return EX_FAILED if any(row["reason"] for row in rows) else EX_OK
@@ -119,3 +123,8 @@ def _print_strays(document: Document) -> None:
     strays = cast("dict[str, int]", document["strays"])
     if strays["copies"]:
         print(f"  spool      {strays['copies']} copies without a clip, {strays['bytes']} bytes")
+
+
+def _kept(files: int) -> str:
+    # The lamp says whether they are safe: what is short here is room on the card.
+    return f"this card keeps {files} files: their chains go on past their end; it may be taken while it has room"

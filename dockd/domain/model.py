@@ -95,12 +95,19 @@ class ListedFile:
 class Listing:
     """Every file of a card, from a listing that ended without error (I7). `sha256` covers paths, lengths and mtimes.
 
-    `structure` is what a check of the card's filesystem found, for the record; empty where there was none.
+    `structure` is what a check of the card's filesystem found, for the record; empty where there was none. `behind` are
+    the lengths of files whose chains go on past their end: names look different from inside a filesystem.
     """
 
     files: tuple[ListedFile, ...]
     sha256: Sha256
     structure: tuple[tuple[str, str], ...] = ()
+    behind: frozenset[int] = frozenset()
+
+    @property
+    def kept_files(self) -> int:
+        """Count the files that stay on the card: nobody has read what lies behind their end (I4)."""
+        return sum(file.length_bytes in self.behind for file in self.files)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

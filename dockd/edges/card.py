@@ -147,7 +147,7 @@ class DescriptorCard:
                 )
 
         await self._ask({"do": "list"}, hear=hear)
-        return replace(await asyncio.to_thread(listing_of, files), structure=structure)
+        return replace(await asyncio.to_thread(listing_of, files), structure=structure, behind=self._behind)
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         """Copy one file into the spool under its clip id; see the port for what is raised."""

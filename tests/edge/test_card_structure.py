@@ -130,6 +130,7 @@ async def test_a_file_with_more_behind_its_end_is_copied_and_never_erased(dock: 
         card = await opened(stack, dock, device)
         listing = await card.listing()
         cut, sound = listing.files
+        assert (listing.behind, listing.kept_files) == (frozenset({0}), 1)
         assert dict(listing.structure)["notes"].endswith("something lies behind (chain-beyond-size)")
         read = [await card.reread(file) for file in (cut, sound)]
         await card.copy(cut, progress=lambda _: None)

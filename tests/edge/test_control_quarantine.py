@@ -32,6 +32,7 @@ from dockd.domain.model import (
     StationId,
     clip_id_of,
 )
+from dockd.edges.control.offline import Folder
 from dockd.edges.control.server import Desk, serving
 from dockd.edges.ledger import views
 from dockd.edges.ledger.ledger import StationLedger
@@ -399,3 +400,10 @@ async def test_copies_without_a_clip_are_counted_in_words(station: Station) -> N
     for command in ("status", "verify"):
         said = await station.types(command, offline=True)
         assert "  spool      1 copies without a clip, 7 bytes\n" in said.out, said
+
+
+async def test_a_card_that_keeps_files_is_said_to_in_words(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    status = Folder.status
+    monkeypatch.setattr(Folder, "status", lambda self: {**status(self), "kept": {"3": 2}})
+    said = await station.types("status", offline=True)
+    assert "  bay 3      this card keeps 2 files: their chains go on past their end; it may be taken" in said.out

@@ -10,7 +10,7 @@ from dockd.app.ports import Attached
 from dockd.app.stay import Stay
 from dockd.domain.erasure import ErasePermit, Refusal
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import BayId, ClipKey, DockingId
+from dockd.domain.model import BayId, ClipKey, DockingId, Listing
 from dockd.errors import Reason, TransientError
 from tests.sim.cameras import SimCard, SimFile
 from tests.sim.fate import Fault
@@ -185,5 +185,36 @@ def test_no_file_goes_before_the_last_of_its_recording_is_receipted() -> None:
         camera.files[b"A.THM"].unreadable = False
         await _again(world)
         assert not camera.files
+
+    play(scene)
+
+
+@pytest.mark.promise("I3", "I4")
+def test_a_file_with_more_behind_its_end_is_not_read_again_to_be_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    list_card = SimCard.listing
+
+    async def listing(self: SimCard) -> Listing:
+        return replace(await list_card(self), behind=frozenset({900}))
+
+    monkeypatch.setattr(SimCard, "listing", listing)
+
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", {**CLIP, "B.MP4": b"b" * 700})
+        world.dock(camera, 1)
+        await world.rest()
+        assert list(camera.files) == [b"A.MP4"]
+        assert len(camera.read[camera.stay, b"A.MP4"]) == 1, "to be copied, and never again"
+        bay = await world.bay(1)
+        assert (bay.lamp, bay.kept_files) == (Lamp.GO_RECEIPTED, 1)
+        key = world.clips("A.MP4")[0].key
+        assert "erase-begun" not in world.custody(key)
+        await _again(world)
+        assert len(camera.read[camera.stay, b"A.MP4"]) == 1, "once, for the lamp to be believed"
+        assert ((await world.bay(1)).lamp, world.clips("A.MP4")[0].state) == (Lamp.GO_RECEIPTED, "receipted")
+        clip = await world.running.ledger.clip(ClipKey(key))
+        assert (clip.reason, "goes on past its end" in clip.detail) == (Reason.REFUSED, True)
+        world.pull(camera)
+        await asyncio.sleep(1)
+        assert (await world.bay(1)).kept_files == 0
 
     play(scene)

@@ -32,6 +32,7 @@ def bay_document(bay: BayView, *, name: str) -> Document:
         "minutes": bay.minutes,
         "reason": bay.reason.value if bay.reason else None,
         "detail": bay.detail,
+        "kept_files": bay.kept_files,
         "officer": ADVICE[bay.reason].officer if bay.reason else "",
     }
 
@@ -44,6 +45,7 @@ def status_document(view: StationView) -> Document:
         "bays": len(view.bays),
         "docked": sum(bay.camera is not None for bay in view.bays),
         "faults": [bay.number for bay in view.bays if bay.reason is not None],
+        "kept": {str(bay.number): bay.kept_files for bay in view.bays if bay.kept_files},
         "spool_full": view.spool_full,
         "strays": strays_document(view.strays),
         "backlog": tally_document(view.backlog),

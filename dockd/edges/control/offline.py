@@ -64,6 +64,7 @@ class Folder:
             "bays": 0,
             "docked": 0,
             "faults": [],
+            "kept": {},
             "spool_full": "",
             "strays": strays_document(strays),
             "backlog": tally_document(backlog),
