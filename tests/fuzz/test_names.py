@@ -165,7 +165,8 @@ class Desk:
     def verify(self, **_known: object) -> Document:
         """Give what a check found."""
         counts: Document = {"entries": 1, "clips": 1, "receipts": 0, "signatures": "checked", "compared": 0}
-        return {**counts, "continues": self._clip.detail, "problems": [self._clip.detail]}
+        strays: Document = {"copies": 1, "bytes": 1}
+        return {**counts, "continues": self._clip.detail, "strays": strays, "problems": [self._clip.detail]}
 
 
 def view_of(camera_: Camera, detail: str) -> StationView:
