@@ -106,7 +106,7 @@ def test_a_folder_written_by_a_newer_version_is_refused(tmp_path: Path) -> None:
         index.execute("PRAGMA user_version = 99")
     code, words = refusal(folder, "--listen", "127.0.0.1:0")
     assert code == 78
-    assert "schema version 99, expected at most 1: written by a newer dockd" in words
+    assert "schema version 99, expected at most 2: written by a newer dockd" in words
 
 
 def test_a_damaged_index_is_refused(tmp_path: Path) -> None:

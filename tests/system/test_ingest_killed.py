@@ -263,6 +263,12 @@ def killed(desk: Desk, call: str, number: int) -> bool:
 @pytest.mark.promise("I4")
 @pytest.mark.promise("I8")
 def test_an_ingest_killed_at_any_commit_of_its_ledger_erases_nothing_early_and_ends_well(tmp_path: Path) -> None:
+    wanted = {
+        Cut("copied", stored=True, on_card=True),  # between receipt and commit
+        Cut("receipted", stored=True, on_card=True),
+        Cut("erasing", stored=True, on_card=True),  # between commit and erase
+        Cut("erased", stored=True, on_card=False),
+    }
     cuts: set[Cut] = set()
     with StoreProcess(tmp_path / "central") as store:
         key = store.key
@@ -270,21 +276,22 @@ def test_an_ingest_killed_at_any_commit_of_its_ledger_erases_nothing_early_and_e
         # Before a commit's first write nothing of it is there; at its sync all of it is, and nothing that follows.
         # The first three make the ledger itself, before there is anything to lose.
         points = [("pwrite64", first) for first in firsts[3:]] + [("fdatasync", n + 4) for n in range(len(firsts[3:]))]
-        struck = 0
-        for call, number in points:
-            desk = Desk.make(tmp_path / f"{call}-{number}", store, key)
-            struck += killed(desk, call, number)
-            cut = desk.cut()
-            desk.finish()
-            if cut not in cuts:
-                assert verified(desk.state) == (1, 1, 1)
-            cuts.add(cut)
+        # What is gathered into one commit differs between runs on a busy machine: another round meets what one missed.
+        for turn in range(3):
+            struck = 0
+            for call, number in points:
+                desk = Desk.make(tmp_path / f"{turn}-{call}-{number}", store, key)
+                struck += killed(desk, call, number)
+                cut = desk.cut()
+                desk.finish()
+                if cut not in cuts:
+                    assert verified(desk.state) == (1, 1, 1)
+                cuts.add(cut)
+            assert struck >= len(points) - 2  # the last ones may be gathered into one commit
+            if wanted <= cuts:
+                break
         assert len(firsts) >= 10
-        assert struck >= len(points) - 2  # the last ones may be gathered into one commit
-    assert Cut("copied", stored=True, on_card=True) in cuts  # between receipt and commit
-    assert Cut("receipted", stored=True, on_card=True) in cuts
-    assert Cut("erasing", stored=True, on_card=True) in cuts  # between commit and erase
-    assert Cut("erased", stored=True, on_card=False) in cuts
+    assert wanted <= cuts
 
 
 # --- at the unlink ------------------------------------------------------------------------------------------------
