@@ -367,7 +367,7 @@ def test_a_core_that_goes_wrong_is_found(faulty: type[Upload]) -> None:
     class Faulty(Driver):
         upload_of = faulty
 
-    found = settings(phases=[Phase.generate], max_examples=300, stateful_step_count=40, report_multiple_bugs=False,
+    found = settings(phases=[Phase.generate], max_examples=2000, stateful_step_count=40, report_multiple_bugs=False,
                      print_blob=False, suppress_health_check=[HealthCheck.too_slow])  # fmt: skip
     with pytest.raises((AssertionError, InvariantError, HeaderError)):
         run_state_machine_as_test(Faulty, settings=found)
