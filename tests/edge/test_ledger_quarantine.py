@@ -122,6 +122,19 @@ async def test_the_schema_lets_no_salvaged_copy_erase_anything(tmp_path: Path, s
         assert await ledger.clip(clip.key) == clip
 
 
+@pytest.mark.promise("I17")
+async def test_what_was_salvaged_makes_room_for_the_whole_file(tmp_path: Path) -> None:
+    """On a small disk the file waits for room, and its salvaged copies must not wait for the file."""
+    async with await inline(tmp_path) as ledger:
+        docking = await docked(ledger, file("A.MP4"))
+        clip = await ledger.salvage(ClipKey(1), salvage_of(await ledger.clip(ClipKey(1))), docking=docking)
+        await bring(ledger, clip, ClipState.RECEIPTED)
+        assert (await ledger.clip(ClipKey(1))).state is ClipState.FOUND
+        going = await ledger.next_reclaim(receipted_before_utc="9999")
+        assert going is not None
+        assert going.key == clip.key
+
+
 async def test_of_a_clip_that_is_docked_elsewhere_nothing_is_salvaged_here(tmp_path: Path) -> None:
     async with await inline(tmp_path) as ledger:
         first = await docked(ledger, file("A.MP4"))

@@ -64,7 +64,10 @@ def next_upload(*, skip: Collection[ClipKey], wanted: Assurance) -> Query[Clip |
 
 
 def next_reclaim(*, receipted_before_utc: str) -> Query[Clip | None]:
-    """The longest receipted clip in the spool whose copy nothing open shares, or is about to share."""
+    """The longest receipted clip in the spool whose copy nothing open shares, or is about to share.
+
+    A whole file never shares what was salvaged of it: kept for its sake, it would keep the file from finding room.
+    """
     return Query(sql=_NEXT_RECLAIM, parameters=(receipted_before_utc,), decode=_first_clip)
 
 
@@ -227,9 +230,9 @@ WHERE c.key = (
         AND NOT EXISTS (
             SELECT 1 FROM clips o WHERE o.clip_id = s.clip_id AND o.receipted_utc IS NULL
         )
-        AND NOT EXISTS (
+        AND (s.gaps <> '' OR NOT EXISTS (
             SELECT 1 FROM clips o WHERE o.state = 'found' AND o.path = s.path AND o.length_bytes = s.length_bytes
-        )
+        ))
     ORDER BY s.receipted_utc LIMIT 1
 )
 """
