@@ -25,13 +25,14 @@ HANG_S = 30.0
 
 @dataclass(slots=True, kw_only=True)
 class SimFile:
-    """One file. `grows` is how often it is found longer than it was, `unreadable` lasts."""
+    """One file. `grows` is how often it is found longer than it was, `unreadable` lasts, `misread` is what it gave."""
 
     data: bytes
     mtime_ns: int
     urgent: bool = False
     grows: int = 0
     unreadable: bool = False
+    misread: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -238,6 +239,10 @@ class SimCard:
         data = source.data
         if data and self._fate.strikes(Fault.MISREAD, f"{self._camera.name} {file.path!r}"):
             data = flipped(data, self._fate)
+            while data in (source.data, *source.misread):
+                # A camera that twice gives the same wrong bytes is a camera that holds them: nobody could tell.
+                data = flipped(data, self._fate)
+            source.misread.append(data)
         for done in range(0, len(data), CHUNK_BYTES):
             chunk_s = len(data[done : done + CHUNK_BYTES]) / RATE_BYTES_S
             await self._step("read", least_s=chunk_s, most_s=chunk_s)
