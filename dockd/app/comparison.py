@@ -7,6 +7,7 @@ to compare is not decided here.
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
 
 from dockd.app.account_ports import AccountBook, Accounts, GivenPage
@@ -203,7 +204,7 @@ class Comparison:
 
 
 def _count(lines: Sequence[Listed]) -> Count:
-    return Count(files=len(lines), bytes_=sum(line.length_bytes for line in lines))
+    return reduce(Count.plus, (Count(files=1, bytes_=line.length_bytes) for line in lines), Count())
 
 
 def _between(after: ClipKey, before: ClipKey) -> Iterator[ClipKey]:

@@ -13,6 +13,9 @@ from dockd.domain.clip import SETTLED
 from dockd.domain.model import ClipId, ClipKey, ClipState, DockingId, StationId
 from dockd.domain.receipt import NO_LEAF, ReceiptError, parse_receipt
 
+MOST_COUNTED = 2**63 - 1
+"""What a ledger and a statement can hold: a store may list lengths beyond all reason."""
+
 _FIGURES = re.compile(r"\b[0-9a-f]{64}\b|[0-9]+")
 
 
@@ -24,8 +27,8 @@ class Count:
     bytes_: int = 0
 
     def plus(self, other: "Count") -> "Count":
-        """Add another count."""
-        return Count(files=self.files + other.files, bytes_=self.bytes_ + other.bytes_)
+        """Add another count; what comes to more than can be held stays at that."""
+        return Count(files=self.files + other.files, bytes_=min(MOST_COUNTED, self.bytes_ + other.bytes_))
 
     def __str__(self) -> str:
         """Files and bytes, for people."""

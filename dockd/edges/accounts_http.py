@@ -134,8 +134,8 @@ def _page(document: object, *, after: int) -> GivenPage:
 def _store(name: object) -> str | None:
     if name is None:
         return None
-    if not isinstance(name, str) or not 0 < len(name) <= _SHOWN:
-        raise ValueError(f"store: {str(name)[:_SHOWN]!r}: expected a name of 1 to {_SHOWN} characters")
+    if not isinstance(name, str) or not 0 < len(name) <= _SHOWN or not name.isprintable():
+        raise ValueError(f"store: {str(name)[:_SHOWN]!r}: expected a name of 1 to {_SHOWN} characters, all printable")
     return name
 
 

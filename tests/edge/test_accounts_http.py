@@ -174,6 +174,7 @@ PAGE = {"receipts": [LINE], "next": None, "total": 1, "total_bytes": 8}
         (PAGE | {"store": 7}, "store: '7': expected a name of 1 to 100 characters"),
         (PAGE | {"store": ""}, "store: '': expected a name"),
         (PAGE | {"store": "x" * 101}, "expected a name of 1 to 100 characters"),
+        (PAGE | {"store": "half \ud800"}, r"store: 'half \\ud800': expected a name of 1 to 100 characters"),
         (PAGE | {"receipts": [LINE], "more": "x" * 3_000_000}, "the answer is longer than 2097152 bytes"),
     ],
 )

@@ -23,7 +23,7 @@ from dockd.domain.canonical import sha256_hex
 from dockd.domain.model import ClipId, ClipKey, ClipState
 from dockd.domain.statement import Chain, DockingAccount, DockingRecord
 from dockd.edges.ledger.reads import Query
-from dockd.edges.ledger.rows import Row
+from dockd.edges.ledger.rows import Row, words
 
 CURRENT, FORMER, PRIOR = range(3)
 
@@ -79,8 +79,13 @@ def chain() -> Query[Chain]:
 
 def known(listed: Sequence[Listed]) -> Query[tuple[Known, ...]]:
     """What is on record of each listed receipt's clip, in their order."""
-    asked = [[line.clip_id, line.leaf, sha256_hex(line.receipt.encode("utf-8"))] for line in listed]
+    asked = [[line.clip_id, line.leaf, receipt_sha256(line)] for line in listed]
     return Query(sql=_KNOWN, parameters=(json.dumps(asked),), decode=partial(_known, len(listed)))
+
+
+def receipt_sha256(line: Listed) -> str:
+    """Digest a listed receipt. It may be any text: what no receipt can hold is escaped."""
+    return sha256_hex(words(line.receipt).encode("utf-8"))
 
 
 def holding(*, after: ClipKey, limit: int) -> Query[tuple[tuple[ClipKey, bool], ...]]:

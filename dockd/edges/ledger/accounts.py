@@ -7,7 +7,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 
 from dockd.domain.accounting import Account, Count, Difference, Kind, Known, Listed, Reading
-from dockd.domain.canonical import sha256_hex
 from dockd.domain.model import ClipId, ClipKey, DockingId, Timestamp
 from dockd.domain.statement import Chain, DockingAccount, Occasion
 from dockd.edges.ledger import account_reads
@@ -133,7 +132,7 @@ def _found(
     _put(core, differences, round_=round_, time=time, closing=False)
     core.connection.executemany(
         "INSERT OR IGNORE INTO prior (clip_id, receipt_sha256) VALUES (?, ?)",
-        [(line.clip_id, sha256_hex(line.receipt.encode("utf-8"))) for line in prior],
+        [(line.clip_id, account_reads.receipt_sha256(line)) for line in prior],
     )
     cursor, listed = read_to
     core.connection.execute(
