@@ -39,7 +39,7 @@ from dockd.app.view import BayView, StationView
 from dockd.domain.bay import Bay, Phase
 from dockd.domain.model import BayId, Camera, Clip, ClipState, DockingId
 from dockd.domain.schedule import ahead, minutes_to_ready
-from dockd.errors import InvariantError
+from dockd.errors import InvariantError, Reason
 
 LIFTED_S = 10.0
 """Lifted and docked again within this: "this one first"."""
@@ -202,8 +202,11 @@ class Station:
             keeper = self._keepers.get(event.bay)
             if keeper is None:
                 raise InvariantError(f"bay {event.bay}: an event came for it, expected one of {sorted(self._keepers)}")
+            before = self._docked.get(event.bay)
             self._note(event)
             keeper.tell(event)
+            if before is not None and self._docked.get(event.bay) is not before:
+                self._left_alone(before)
             self._news()
         self._feed_ended = True
 
@@ -222,6 +225,16 @@ class Station:
                     self._lifted_s[self._docked.pop(bay).camera] = now_s
             case ChargeRead():
                 pass
+
+    def _left_alone(self, gone: Attached) -> None:
+        """Begin anew with what was stopped as the twin of a camera that left, if it has none any more."""
+        others = [it for number, it in self._docked.items() if number != gone.bay and _same(it.camera, gone.camera)]
+        for attached in others:
+            bay = self._keepers[attached.bay].bay
+            # One that settles has perhaps just found its twin.
+            stopped = bay.phase is Phase.SETTLING or bay.reason is Reason.DUPLICATE_CAMERA
+            if stopped and self._twin(attached) is None:
+                self._keepers[attached.bay].tell(attached)
 
     def _reporter_of(self, broker: Broker | None) -> Reporter | None:
         if broker is None:
@@ -262,10 +275,8 @@ class Station:
         )
 
     def _twin(self, attached: Attached) -> BayKeeper | None:
-        def same(other: Camera) -> bool:
-            return (other.serial, other.volume) == (attached.camera.serial, attached.camera.volume)
-
-        others = (number for number, it in self._docked.items() if number != attached.bay and same(it.camera))
+        mine = attached.camera
+        others = (number for number, it in self._docked.items() if number != attached.bay and _same(it.camera, mine))
         return next((self._keepers[number] for number in others), None)
 
     def _moved(self, clip: Clip) -> None:
@@ -310,3 +321,8 @@ class Station:
         }
         files, bytes_ = ahead(works, docking=bay.docking, current=bus.underway.docking if bus.underway else None)
         return minutes_to_ready(bytes_before=bytes_, files_before=files, bytes_s=bus.rate_bytes_s)
+
+
+def _same(one: Camera, other: Camera) -> bool:
+    """Say whether two cameras seem to be one: firmware and model are no part of that."""
+    return (one.serial, one.volume) == (other.serial, other.volume)
