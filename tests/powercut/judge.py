@@ -10,7 +10,7 @@ import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -26,45 +26,17 @@ from dockd.edges.keys import PinnedKeys
 from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.start import open_ledger
 from dockd.errors import DockdError
+from tests.powercut.book import ORDER, Book, Reader, Row, rows
 from tests.powercut.rebuild import Wreck
 
 STATION = "north-1"
-ORDER = {"found": 0, "held": 0, "copied": 1, "uploaded": 2, "receipted": 3, "erasing": 4, "erased": 5}
 SPOOLED = frozenset({"copied", "uploaded"})
 PROVEN = frozenset({"receipted", "erasing", "erased"})
 GREEN = frozenset({"go-receipted", "charging-receipted"})
 BLUE = frozenset({"go-copied", "charging-copied"})
-BACK = frozenset({"spool-lost", "store-lost", "held", "recopy", "resumed", "erase-failed"})
-"""Moves that may lower what was claimed before."""
 AT_START = frozenset({"ledger-made", "station-key", "docking-cut"})
 """What opening a ledger may add to its chain, and nothing else."""
 LEDGER, INDEX = "ledger.db", "index.sqlite3"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """A clip, as the ledger has it."""
-
-    key: int
-    camera: str
-    path: str
-    state: str
-    sha256: str | None
-    clip_id: str | None
-    url: str | None
-    receipt: str | None
-    spooled: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Book:
-    """What a ledger holds."""
-
-    rows: Mapping[int, Row] = field(default_factory=dict)
-    chain: Sequence[tuple[str, str]] = ()
-    """Hash and cause of each entry, in order."""
-    dockings: int = 0
-    hashes: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +57,7 @@ class Judge:
         self._digests: dict[int, tuple[bytes, str]] = {}
         self._claimed: list[Mapping[str, Any]] = []
         self._verified: dict[tuple[str, str], Receipt] = {}
-        self._bodies: dict[bytes, tuple[str, str]] = {}
+        self._reader = Reader()
         self._ledgers: dict[tuple[tuple[str, str], ...], tuple[Book, Sequence[str]]] = {}
         self._signed: dict[tuple[str, str], Mapping[str, Any] | None] = {}
 
@@ -107,6 +79,8 @@ class Judge:
             return
         stored = {clip_id: self._stored(wreck, clip_id, objects) for clip_id in objects}
         for row in book.rows.values():
+            if row.state != book.states.get(row.key):
+                yield f"I11: {_name(row)} is {row.state}, the chain made it {book.states.get(row.key)}"
             yield from self._row(row, wreck, stored, keys)
         yield from self._claims(claims, book, stored, keys)
         yield from self._erased(claims, book, wreck)
@@ -127,7 +101,7 @@ class Judge:
     def rows(state: Path) -> Sequence[Row]:
         """Read every clip of a state folder."""
         with closing(sqlite3.connect(f"file:{state / LEDGER}?mode=ro", uri=True)) as db:
-            return tuple(_rows(db))
+            return tuple(rows(db))
 
     # --- the ledger ---------------------------------------------------------------------------------------------------
 
@@ -156,7 +130,7 @@ class Judge:
             (damage,) = db.execute("PRAGMA integrity_check(1)").fetchone()
             if damage != "ok":
                 raise sqlite3.DatabaseError(damage)
-            return self._read(db)
+            return self._reader.read(db)
 
     def _opened(self, wreck: Wreck, book: Book, keys: Sequence[str]) -> Iterator[str]:
         """Open it as dockd does: it must open, and be what it was; then have it checked."""
@@ -169,7 +143,7 @@ class Judge:
             yield f"I8: the ledger does not open after a mere power cut: {error!r}"
             return
         with closing(sqlite3.connect(f"file:{state / LEDGER}?mode=ro", uri=True)) as db:
-            after = self._read(db)
+            after = self._reader.read(db)
         grown = after.chain[len(book.chain) :]
         if after.chain[: len(book.chain)] != book.chain or {cause for _, cause in grown} - AT_START:
             yield f"I8: opening the ledger changed its chain of {len(book.chain)}: {grown}"
@@ -184,25 +158,6 @@ class Judge:
         if (key, compact) not in self._verified:
             self._verified[key, compact] = PinnedKeys.read([key], setting="key").verify(compact)
         return self._verified[key, compact]
-
-    def _read(self, db: sqlite3.Connection) -> Book:
-        """Read a ledger, its chain with own eyes."""
-        chain: list[tuple[str, str]] = []
-        before = "0" * 64
-        for prev, digest, body in db.execute("SELECT prev, hash, body FROM custody ORDER BY seq"):
-            if body not in self._bodies:
-                self._bodies[body] = sha256(b"\0" + body).hexdigest(), json.loads(body)["cause"]
-            hashed, cause = self._bodies[body]
-            if (prev, digest) != (before, hashed):
-                raise sqlite3.DatabaseError(f"entry {len(chain) + 1} of the chain does not follow")
-            chain.append((digest, cause))
-            before = digest
-        return Book(
-            rows={row.key: row for row in _rows(db)},
-            chain=tuple(chain),
-            hashes=frozenset(digest for digest, _ in chain),
-            dockings=db.execute("SELECT coalesce(max(key), 0) FROM dockings").fetchone()[0],
-        )
 
     def _row(self, row: Row, wreck: Wreck, stored: Mapping[str, str], keys: Sequence[str]) -> Iterator[str]:
         spool = wreck.files.get(f"station/spool/{row.clip_id}.clip")
@@ -280,11 +235,10 @@ class Judge:
                     yield f"I8: docking {claim['docking']} was answered, and is not on record"
                 case _:
                     pass
-        back = BACK & {cause for _, cause in book.chain}
         for key, state in told.items():
             row = book.rows.get(key)
             # What came after the last answer may be there too, and may be a step back.
-            if row is None or (ORDER[row.state] < ORDER[state] and not back):
+            if row is None or (ORDER[row.state] < ORDER[state] and key not in book.lowered):
                 yield f"I8: clip {key} was told to be {state}, and is {row and row.state}"
 
     def _erased(self, claims: Iterable[Mapping[str, Any]], book: Book, wreck: Wreck) -> Iterator[str]:
@@ -367,18 +321,6 @@ def _lay(folder: Path, wreck: Wreck, prefix: str) -> None:
             (folder / name).touch(mode=0o600)
             if "/" not in name:
                 (folder / name).write_bytes(leaf.data)
-
-
-def _rows(db: sqlite3.Connection) -> Iterator[Row]:
-    rows = db.execute(
-        "SELECT c.key, d.serial, c.path, c.state, c.sha256, c.clip_id, c.url, c.receipt, c.spooled"
-        " FROM clips c JOIN dockings d ON d.key = c.found_in"
-    )
-    for key, serial, path, state, digest, clip_id, url, receipt, spooled in rows:
-        yield Row(
-            key=key, camera=serial, path=path.decode(), state=state, sha256=digest, clip_id=clip_id, url=url,
-            receipt=receipt, spooled=bool(spooled),
-        )  # fmt: skip
 
 
 async def _open(state: Path) -> None:
