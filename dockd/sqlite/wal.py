@@ -17,6 +17,9 @@ def make_durable(connection: sqlite3.Connection, *, synchronous: str = "FULL") -
         # Setting one has every statement compiled anew, also where it is set already.
         if connection.execute(f"PRAGMA {rule}").fetchone() != (1,):
             connection.execute(f"PRAGMA {rule} = ON")
+    # What a statement sets aside for its own undoing goes to no folder for temporary files: that may be full, or be on
+    # another disk, and nobody looks after it.
+    connection.execute("PRAGMA temp_store = MEMORY")
     # A big transaction leaves a big log: give its room back at the next checkpoint.
     connection.execute("PRAGMA journal_size_limit = 16777216")
 

@@ -2,10 +2,12 @@
 
 import os
 import sys
+from collections.abc import Sequence
 
 import pytest
 
 from tests.killpoint.campaign import MORE, NAMED, Campaign, campaign, learned, told_apart
+from tests.killpoint.faults import Point
 
 pytestmark = [pytest.mark.timeout(2500)]
 
@@ -20,6 +22,11 @@ def show(name: str, done: Campaign, capsys: pytest.CaptureFixture[str]) -> None:
     with capsys.disabled():
         which = "all kill points" if ONE_IN == 1 else f"one strike in {ONE_IN} at the kill points"
         sys.stdout.write(f"\n{which} of the two-clip run of {name}: {done}\n")
+
+
+def nothing_elsewhere(points: Sequence[Point]) -> None:
+    """A name that is not below the run's folder is absolute: a temporary file, say, where nobody looks after it."""
+    assert [str(point) for point in points if point.what.startswith("/")] == []
 
 
 def nothing_wrong(done: Campaign) -> None:
@@ -39,6 +46,7 @@ def test_no_call_of_a_station_that_is_killed_failed_or_cut_short_costs_a_clip(
 ) -> None:
     points = learned("station")
     assert len(points) > 200
+    nothing_elsewhere(points)
     done = campaign("station", points, [*NAMED, *MORE], one_in=ONE_IN)
     show("a station", done, capsys)
     nothing_wrong(done)
@@ -53,6 +61,7 @@ def test_no_call_of_a_store_that_is_killed_failed_or_cut_short_leaves_a_receipt_
 ) -> None:
     points = told_apart(learned("store"))
     assert len(points) > 100
+    nothing_elsewhere(points)
     done = campaign("store", points, [*NAMED, *MORE], one_in=ONE_IN)
     show("a store", done, capsys)
     nothing_wrong(done)
