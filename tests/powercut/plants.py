@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import dockd.central.database
 import dockd.central.evidence
@@ -112,12 +113,12 @@ def _custody_apart(_root: Path) -> None:
 def _erased_at_the_receipt(root: Path) -> None:
     receipted = Bringing._receipted
 
-    async def eager(bringing: Bringing, compact: str, stored_metadata: str | None) -> Outcome:
+    async def eager(bringing: Bringing, *answer: Any) -> Outcome:  # noqa: ANN401 - passed through
         clip = bringing.clip
         file = root / "cameras" / clip.camera.serial / os.fsdecode(clip.path)
         file.unlink(missing_ok=True)
         _sync(file.parent)
-        return await receipted(bringing, compact, stored_metadata)
+        return await receipted(bringing, *answer)
 
     put(Bringing, "_receipted", eager)
 
