@@ -31,7 +31,9 @@ def test_every_fault_that_a_harness_plants_is_on_the_page(name: str) -> None:
     assert name in {cell.strip() for cell in cells}
 
 
-@pytest.mark.parametrize("page", ["test_mutants.py", "test_salvage_mutants.py", "test_account_mutants.py"])
+@pytest.mark.parametrize(
+    "page", ["test_mutants.py", "test_salvage_mutants.py", "test_account_mutants.py", "test_adoption_mutants.py"]
+)
 def test_every_planted_fault_of_the_simulation_is_on_the_page(page: str) -> None:
     text = MUTANTS.read_text(encoding="utf-8")
     module = ast.parse((ROOT / "tests/sim" / page).read_text(encoding="utf-8"))
