@@ -7,10 +7,10 @@ import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from tests.card_images import FOLDER_ATTRIBUTE, SECTOR, Exfat, Fat, Image, Node
-
-CLIP = b"a clip " * 300
-"""Five sectors of a file, in five clusters of the small FAT cards here."""
+from tests.card_images import FOLDER_ATTRIBUTE, SECTOR, Image, Node
+from tests.exfat_images import Exfat
+from tests.fat_images import Fat
+from tests.full_cards import CLIP, FULL
 
 
 @dataclass(frozen=True, slots=True)
@@ -389,4 +389,4 @@ def _deleted(image: Fat) -> None:
     del image.files[node.path]
 
 
-ODD: Mapping[str, Crafted] = _odd_cards()
+ODD: Mapping[str, Crafted] = _odd_cards() | {name: Crafted(make) for name, make in FULL.items()}

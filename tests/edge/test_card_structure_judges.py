@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from dockd.structure import ProblemKind, Structure, check
-from tests.card_images import Exfat, Fat, Image
+from tests.card_images import Image
 from tests.crafted_cards import CLIP, ODD, exfat, fat
+from tests.exfat_images import Exfat
+from tests.fat_images import Fat
 
 PROGRAMS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 MUTATIONS = 60

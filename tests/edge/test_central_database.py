@@ -1,10 +1,9 @@
 """The store's writer on a disk that fails: who is told what, and that whoever comes after is served (I9)."""
 
 import asyncio
-import resource
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from dockd.central.database import Database
 from dockd.errors import Reason, StartRefusedError, TransientError
+from tests.failing_disk import Broken, files_limited_to
 
 MIGRATIONS = (
     """
@@ -46,26 +46,6 @@ async def opened(path: Path) -> AsyncIterator[Database]:
             yield database
     finally:
         await asyncio.to_thread(database.close)
-
-
-@contextmanager
-def files_limited_to(length_bytes: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a length: the system call fails, as on a broken disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (length_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-
-
-class Broken(sqlite3.OperationalError):
-    """An error as SQLite gives it, of a kind."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__("disk I/O error")
-        self.sqlite_errorcode = code
-        self.sqlite_errorname = "as on a broken disk"
 
 
 class Failing(sqlite3.Connection):

@@ -11,7 +11,7 @@ import pytest
 
 from dockd.domain.model import ClipKey
 from dockd.edges.ledger.audit import verify_state
-from tests.edge.test_control_quarantine import served
+from tests.control_parts import served
 from tests.ledger_parts import SIGNER, docked, file, threaded
 
 REQUESTS = 600

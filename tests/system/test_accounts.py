@@ -6,7 +6,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,6 @@ from tests.system.programs import Ended, StoreProcess, ingest
 from tests.system.test_daemon import asked, configured, daemon, receipted
 
 SOON_S = 30.0
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a reference store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
 
 
 def card(folder: Path, *names: str) -> Path:

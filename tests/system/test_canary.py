@@ -1,7 +1,6 @@
 """What a thief finds: nothing of a clip that the store has proved is left in any file of the station."""
 
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -9,13 +8,6 @@ import pytest
 from tests.system.programs import StoreProcess, ingest
 
 CANARY = b"a canary that sings in every recording of this card "
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
 
 
 def singing(folder: Path) -> list[str]:

@@ -92,13 +92,6 @@ def receipted(config: Path) -> int:
         assert time.monotonic() < deadline_s, bays
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a reference store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
-
-
 @pytest.mark.promise("I1")
 def test_a_simulated_station_brings_its_shift_home_and_says_so(store: StoreProcess, tmp_path: Path) -> None:
     config = configured(tmp_path, store)

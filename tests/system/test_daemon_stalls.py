@@ -63,13 +63,6 @@ def watched(config: Path, *, every_s: float = WATCHDOG_S, under: Sequence[str] =
             process.wait()
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
-
-
 @pytest.mark.promise("I17")
 def test_a_daemon_that_hangs_feeds_no_watchdog_and_one_that_goes_on_feeds_it_again(
     store: StoreProcess, tmp_path: Path

@@ -1,18 +1,10 @@
 """A state folder that is put into another station: refused, and left as it is."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.programs import StoreProcess, dockctl, ingest, ingest_command, ingesting
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
 
 
 @pytest.mark.promise("I10")

@@ -5,7 +5,7 @@ import random
 import shutil
 import sqlite3
 import subprocess
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -30,13 +30,6 @@ from tests.system.waiting import until
 FILES = 120
 
 pytestmark = [pytest.mark.promise("I4"), pytest.mark.timeout(300)]
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a reference store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
 
 
 # --- ways to lose a state folder ------------------------------------------------------------------------------------

@@ -2,19 +2,11 @@
 
 import random
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.system.programs import StoreProcess, ingest, ingest_command, ingesting, verified
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
 
 
 @pytest.fixture

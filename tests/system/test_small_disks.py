@@ -39,13 +39,6 @@ def remount(folder: Path, options: str) -> None:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
-
-
-@pytest.fixture
 def card(tmp_path: Path) -> Path:
     """Make a card of twelve recordings, 24 MiB in all."""
     folder = tmp_path / "card"

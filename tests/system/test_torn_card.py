@@ -4,7 +4,6 @@ import http.client
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from random import Random
@@ -21,13 +20,6 @@ BAD = "A.MP4:100000+1"
 GAP = (98304, 4096)
 """The page that the bad byte is in."""
 MORE = ("--erase", "--camera", "DKD-0001")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[StoreProcess]:
-    """Run a reference store."""
-    with StoreProcess(folder=tmp_path / "store") as running:
-        yield running
 
 
 def brought(folder: Path, store: StoreProcess) -> Ended:

@@ -7,8 +7,10 @@ import pytest
 
 from dockd.structure import ProblemKind, Structure, blocks, chains, check, names, tree
 from dockd.structure.verdict import MOST_PROBLEMS, Problem
-from tests.card_images import Exfat, Fat, Image, Sparse, fat_slot, long_slots, summed
+from tests.card_images import Image, Sparse
 from tests.crafted_cards import CLIP, exfat, fat
+from tests.exfat_images import Exfat, summed
+from tests.fat_images import Fat, fat_slot, long_slots
 
 GIB = 1 << 30
 

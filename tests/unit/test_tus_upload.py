@@ -1,10 +1,4 @@
-"""What the client core does after each answer of a store, as scripts: answers in, steps out.
-
-An answer is a status, or a word: `201` creates; `at:N` says the store has N bytes, `at:N!` with a receipt; `cut` is a
-broken connection; `503/30` asks for 30 seconds.
-"""
-
-from collections.abc import Mapping
+"""What the client core does after each answer of a store, as scripts of tests/tus_scripts.py: answers in, steps out."""
 
 import pytest
 
@@ -15,7 +9,6 @@ from dockd.tus.upload import (
     Done,
     Keep,
     Poll,
-    Refused,
     Request,
     Response,
     Restarted,
@@ -25,62 +18,7 @@ from dockd.tus.upload import (
     Upload,
     Wait,
 )
-
-ENDPOINT = "https://store.example/files/"
-URL = "https://store.example/files/u1"
-TUS = {"tus-resumable": "1.0.0"}
-PORTAL = Response(status=200, headers={"content-type": "text/html; charset=utf-8"}, body=b"<h1>Welcome</h1>")
-
-
-def new(*, url: str | None = None, length_bytes: int = 100, endpoint: str = ENDPOINT) -> Upload:
-    return Upload(endpoint=endpoint, length_bytes=length_bytes, metadata_header="clip_id YWJj", url=url)
-
-
-def answer(word: str, *, length_bytes: int = 100) -> Response:
-    status, _, delay = word.partition("/")
-    if word.startswith("at:"):
-        headers = {**TUS, "upload-offset": word[3:].rstrip("!"), "upload-length": str(length_bytes)}
-        return Response(status=204, headers={**headers, **({"clip-receipt": "e.y.z"} if word.endswith("!") else {})})
-    if status == "201":
-        return Response(status=201, headers={**TUS, "location": URL})
-    return Response(status=int(status), headers={**TUS, **({"retry-after": delay} if delay else {})}, body=b"No.\n")
-
-
-def shown(upload: Upload) -> str:
-    action = upload.next()
-    if isinstance(action, Send):
-        body = action.request.body
-        return action.request.method + (f":{body.offset_bytes}+{body.length_bytes}" if body else "")
-    if isinstance(action, Wait):
-        delay = "" if action.retry_after_s is None else f"/{action.retry_after_s:g}"
-        return f"wait:{action.reason}{delay}{'+' if action.progressed else ''}"
-    if isinstance(action, Refused):
-        return f"refused:{action.reason}"
-    if isinstance(action, Done):
-        return "done!" if action.receipt else "done"
-    words: dict[type, str] = {Keep: "keep", Poll: "poll", Restarted: "lost"}
-    return words[type(action)]
-
-
-def run(upload: Upload, script: str, *, length_bytes: int = 100) -> str:
-    """Feed answers; heed every other action at once. Gives all steps, the one that waits for an answer last."""
-    steps = [shown(upload)]
-    for word in script.split():
-        if word == "cut":
-            upload.broken(reason=Reason.NETWORK, detail="connection reset")
-        elif word == "portal":
-            upload.receive(PORTAL)
-        elif word == "settle":
-            upload.settle()
-        elif word == "go":
-            upload.resume()
-        else:
-            upload.receive(answer(word, length_bytes=length_bytes))
-        steps.append(shown(upload))
-        if isinstance(upload.next(), Keep):
-            upload.kept()
-            steps.append(shown(upload))
-    return " ".join(steps)
+from tests.tus_scripts import ENDPOINT, TUS, URL, answer, new, run
 
 
 @pytest.mark.parametrize(
@@ -348,156 +286,6 @@ def test_an_upload_without_metadata_sends_no_such_header() -> None:
     post = upload.next()
     assert isinstance(post, Send)
     assert post.request.headers == (("Tus-Resumable", "1.0.0"), ("Upload-Length", "7"))
-
-
-@pytest.mark.parametrize(
-    ("endpoint", "location", "url"),
-    [
-        (ENDPOINT, "https://store.example/files/u1", URL),
-        (ENDPOINT, "https://STORE.example:443/files/u1", URL),
-        (ENDPOINT, "/files/u1", URL),
-        (ENDPOINT, "u1", URL),
-        (ENDPOINT, "//store.example/files/u1", URL),
-        (ENDPOINT, "https://store.example/files/u1?part=2#top", f"{URL}?part=2"),
-        (ENDPOINT, "/files/a b", "https://store.example/files/a%20b"),
-        # Behind a TLS proxy: http, with no port, its own default, or the one that was asked.
-        (ENDPOINT, "http://store.example/files/u1", URL),
-        (ENDPOINT, "http://store.example:80/files/u1", URL),
-        (
-            "https://store.example:8443/files",
-            "http://store.example:8443/files/u1",
-            "https://store.example:8443/files/u1",
-        ),
-        ("https://store.example:8443/files", "http://store.example/files/u1", "https://store.example:8443/files/u1"),
-        ("http://127.0.0.1:1080/files", "http://127.0.0.1:1080/files/u1", "http://127.0.0.1:1080/files/u1"),
-        ("http://[::1]:1080/files", "http://[::1]:1080/files/u1", "http://[::1]:1080/files/u1"),
-    ],
-)
-def test_a_location_at_the_store_itself_is_taken(endpoint: str, location: str, url: str) -> None:
-    upload = new(endpoint=endpoint)
-    upload.receive(Response(status=201, headers={**TUS, "location": location}))
-    assert upload.next() == Keep(url=url)
-
-
-@pytest.mark.promise("I14")
-@pytest.mark.parametrize(
-    ("endpoint", "location"),
-    [
-        (ENDPOINT, "https://elsewhere.example/files/u1"),
-        (ENDPOINT, "https://store.example.elsewhere.example/files/u1"),
-        (ENDPOINT, "https://store.example@elsewhere.example/files/u1"),
-        (ENDPOINT, "https://user@store.example/files/u1"),
-        (ENDPOINT, "//elsewhere.example/files/u1"),
-        (ENDPOINT, "https://store.example:444/files/u1"),
-        (ENDPOINT, "http://store.example:8080/files/u1"),
-        (ENDPOINT, "https://store.example:99999/files/u1"),
-        (ENDPOINT, "https://[store.example/files/u1"),
-        (ENDPOINT, "https://store.example"),
-        (ENDPOINT, "ftp://store.example/files/u1"),
-        (ENDPOINT, "file:///etc/passwd"),
-        (ENDPOINT, "/files/u1\tx"),
-        (ENDPOINT, "/files/\N{LATIN SMALL LETTER E WITH ACUTE}"),
-        (ENDPOINT, "/files/" + "x" * 2000),
-        (ENDPOINT, ""),
-        ("http://127.0.0.1:1080/files", "https://127.0.0.1:1080/files/u1"),
-    ],
-)
-def test_a_location_anywhere_else_is_refused(endpoint: str, location: str) -> None:
-    """I14, 59: footage goes to the configured store and nowhere else."""
-    upload = new(endpoint=endpoint)
-    upload.receive(Response(status=201, headers={**TUS, "location": location}))
-    refused = upload.next()
-    assert isinstance(refused, Refused)
-    assert refused.reason is Reason.STORE
-    assert refused.detail.startswith("POST answered 201, Location: ")
-    assert refused.detail.endswith(f": expected a URL at {endpoint}")
-
-
-def test_an_upload_begun_at_another_store_begins_anew() -> None:
-    """The configuration changed: neither bytes nor credentials go to the old one."""
-    upload = new(url="https://old.example/files/u1")
-    expected = "kept upload: Location: 'https://old.example/files/u1': expected a URL at https://store.example/files/"
-    assert upload.next() == Restarted(detail=expected)
-    upload.resume()
-    assert shown(upload) == "POST"
-
-
-def test_an_upload_of_another_length_is_not_ours() -> None:
-    upload = new(url=URL)
-    upload.receive(answer("at:100", length_bytes=120))
-    assert upload.next() == Restarted(detail="the upload there is of 120 bytes, expected 100")
-
-
-@pytest.mark.parametrize(
-    ("headers", "complaint"),
-    [
-        ({"tus-resumable": "", "upload-offset": "5", "upload-length": "100"}, "Tus-Resumable: 1.0.0"),
-        ({"tus-resumable": "0.2.2", "upload-offset": "5", "upload-length": "100"}, "Tus-Resumable: 1.0.0"),
-        ({"upload-offset": "5", "upload-length": ""}, "Upload-Length: ''"),
-        ({"upload-offset": "", "upload-length": "100"}, "Upload-Offset: ''"),
-        ({"upload-offset": "-5", "upload-length": "100"}, "Upload-Offset: '-5'"),
-        ({"upload-offset": "5, 5", "upload-length": "100"}, "Upload-Offset: '5, 5'"),
-    ],
-)
-def test_a_success_without_well_formed_headers_acknowledges_nothing(headers: Mapping[str, str], complaint: str) -> None:
-    upload = new(url=URL)
-    upload.receive(Response(status=200, headers={**TUS, **headers}))
-    wait = upload.next()
-    assert isinstance(wait, Wait)
-    assert wait.reason is Reason.STORE
-    assert complaint in wait.detail
-
-
-@pytest.mark.parametrize("headers", [{"upload-offset": "x"}, {"tus-resumable": "2"}, {}])
-def test_nor_does_one_to_a_body(headers: Mapping[str, str]) -> None:
-    upload = new()
-    run(upload, "201 at:0")
-    upload.receive(Response(status=204, headers={**TUS, **headers}))
-    assert shown(upload) == "wait:store"
-
-
-def test_nor_does_a_201_without_a_location() -> None:
-    upload = new()
-    upload.receive(Response(status=201, headers=TUS))
-    expected = "POST answered 201 of no type: expected 201 with Tus-Resumable: 1.0.0 and a Location"
-    assert upload.next() == Wait(reason=Reason.STORE, detail=expected, retry_after_s=None, progressed=False)
-
-
-def test_a_captive_portal_is_named_as_such() -> None:
-    """48: its page says 200 to everything."""
-    upload = new(url=URL)
-    upload.receive(PORTAL)
-    wait = upload.next()
-    assert isinstance(wait, Wait)
-    assert wait.detail == (
-        "HEAD answered 200 text/html, a page: does this network ask to sign in?: expected Tus-Resumable: 1.0.0"
-    )
-
-
-def test_a_redirect_is_named_and_not_followed() -> None:
-    upload = new()
-    upload.receive(Response(status=302, headers={"location": "https://elsewhere.example/"}))
-    wait = upload.next()
-    assert isinstance(wait, Wait)
-    assert wait.detail == (
-        "POST answered 302, a redirect to 'https://elsewhere.example/': expected the store itself, not followed"
-    )
-
-
-def test_what_a_store_says_is_quoted_in_one_short_line() -> None:
-    upload = new()
-    upload.receive(Response(status=400, headers=TUS, body=b"No\r\n\x1b[31m space: \xff" + b"x" * 4000))
-    refused = upload.next()
-    assert isinstance(refused, Refused)
-    assert refused.detail.startswith("POST answered 400: No [31m space: \ufffdxxx")
-    assert len(refused.detail) == len("POST answered 400: ") + 200
-
-
-def test_a_date_to_come_back_is_measured_from_the_stores_own_clock() -> None:
-    upload = new()
-    headers = {"date": "Sun, 01 Mar 2015 12:00:00 GMT", "retry-after": "Sun, 01 Mar 2015 12:00:40 GMT"}
-    upload.receive(Response(status=503, headers=headers))
-    assert shown(upload) == "wait:store/40"
 
 
 @pytest.mark.parametrize("state_script", ["201 at:0 at:100!", "400", "503"])
