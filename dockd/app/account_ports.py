@@ -126,6 +126,13 @@ class AccountBook(Protocol):
         """
         ...
 
+    async def alarm(self, account: Account, *, wrong: Sequence[Difference]) -> None:
+        """Alarm where other differences are open than when it was last done, though no account can be closed now.
+
+        `account` is the whole station's; `wrong` is kept as by `close`.
+        """
+        ...
+
     async def acknowledge(self, *, up_to: int, actor: str, why: str) -> int:
         """Mark open differences up to a number as looked at, on record; give how many were not yet.
 

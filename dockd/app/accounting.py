@@ -18,6 +18,10 @@ from dockd.domain.statement import DockingAccount, Occasion, Statement
 from dockd.errors import Reason, TransientError
 
 DAY_S = 86_400.0
+LATE_S = 2 * DAY_S
+"""An account of the whole station that could not be closed for so long is an alarm, whatever the reason."""
+LATE_FIRST_S = 3600.0
+"""No such alarm sooner after a start: a line may need its time to come up."""
 FIRST_S = 20.0
 """The first whole comparison begins so long after the start: until then the disk is for cameras that wait."""
 
@@ -52,6 +56,9 @@ class Accountant:
         self._policy = policy
         self.bell = Bell()
         self._whole_due_s = 0.0
+        self._late_s = 0.0
+        self._read_whole = False
+        self._missing_files = 0
         self._failures = 0
         self._reason: Reason | None = None
         self._detail = ""
@@ -80,7 +87,9 @@ class Accountant:
         # What an earlier run did not come to say is said first.
         self.bell.ring()
         reading = await self._book.reading()
-        self._whole_due_s = self._clock.monotonic_s() + first_whole_s(reading, now_utc=self._clock.now().utc)
+        now_s, now_utc = self._clock.monotonic_s(), self._clock.now().utc
+        self._whole_due_s = now_s + first_whole_s(reading, now_utc=now_utc)
+        self._late_s = now_s + late_s(reading, now_utc=now_utc)
         while True:
             self._resting = True
             await self.bell.heard(within_s=max(0.0, self._whole_due_s - self._clock.monotonic_s()))
@@ -96,23 +105,52 @@ class Accountant:
         self._failures += 1
         self._reason, self._detail = error.reason, str(error)
         self.bell.ring()
+        if self._clock.monotonic_s() >= self._late_s:
+            await self._overdue()
         jitter = self._chance.jitter()
         await self._clock.sleep(backoff_s(self._failures, jitter=jitter, retry_after_s=error.retry_after_s))
+
+    async def _overdue(self) -> None:
+        """Say that the account stays open, and what of it can be said without the store."""
+        reading = await self._book.reading()
+        account = await self._book.account()
+        last = "was never closed" if reading.whole_utc is None else f"was closed last at {reading.whole_utc}"
+        detail = f"the whole station's account {last}, and cannot be now: {self._reason}: {self._detail}"
+        found = [Difference(kind=Kind.OVERDUE, cause="day", detail=detail), *_wrong(account)]
+        await self._book.alarm(account, wrong=found)
+        self._late_s = self._clock.monotonic_s() + DAY_S
 
     async def _reconcile(self) -> None:
         began_s = self._clock.monotonic_s()
         daily = began_s >= self._whole_due_s
-        # What is new first: a store that is away is found out by one question, not by a look at every clip.
-        compared = await self._comparison.new()
-        if daily or (compared is not None and (compared.moved or not compared.agrees)):
-            # Something that was listed is not any more, or the other way round: only the whole list tells what.
-            compared = await self._comparison.whole()
-        while (docking := await self._book.undeclared()) is not None:
-            await self._close_docking(docking, compared)
+        compared = await self._compare(daily=daily)
+        try:
+            while (docking := await self._book.undeclared()) is not None:
+                await self._close_docking(docking, compared)
+            if daily:
+                await self._close_day(compared)
+        except TransientError:
+            # A store that lists its receipts may still take no statement: what differs is told all the same.
+            await self._book.alarm(await self._book.account(), wrong=())
+            raise
         if daily:
-            await self._close_day(compared)
             rebuilt_s = self._comparison.rebuilt_s
             self._whole_due_s = began_s + DAY_S if rebuilt_s is None else rebuilt_s
+            self._late_s = began_s + LATE_S
+            self._read_whole = False
+
+    async def _compare(self, *, daily: bool) -> Compared | None:
+        # What is new first: a store that is away is found out by one question, not by a look at every clip.
+        compared = await self._comparison.new()
+        # Something that was listed is not any more, or the other way round: only the whole list tells what. It has told
+        # where it was as short then; and a day's is not read again because the day could not be closed.
+        other = compared is not None and (compared.moved or compared.missing_files != self._missing_files)
+        if not other and (self._read_whole or not daily):
+            return compared
+        compared = await self._comparison.whole()
+        self._missing_files = 0 if compared is None else compared.missing_files
+        self._read_whole = daily and self._comparison.rebuilt_s is None
+        return compared
 
     # --- closing accounts ---
 
@@ -124,9 +162,7 @@ class Accountant:
 
     async def _close_day(self, compared: Compared | None) -> None:
         account = await self._book.account()
-        wrong = check(account, listed_files=None)
-        found = [] if wrong is None else [_miscounted("station", f"the whole station: {wrong.detail}")]
-        await self._close(Occasion.DAILY, account, None, compared, found)
+        await self._close(Occasion.DAILY, account, None, compared, _wrong(account))
 
     async def _close(
         self,
@@ -173,6 +209,22 @@ def first_whole_s(reading: Reading, *, now_utc: str) -> float:
         return FIRST_S
     left_s = DAY_S - seconds_between(reading.whole_utc, now_utc)
     return left_s if FIRST_S < left_s <= DAY_S else FIRST_S
+
+
+def late_s(reading: Reading, *, now_utc: str) -> float:
+    """Say in how many seconds after a start an account that is still open is an alarm.
+
+    The wall clock may be wrong: then that is soon, or as late as if it had been closed just now.
+    """
+    if reading.whole_utc is None:
+        return LATE_S
+    return max(LATE_FIRST_S, min(LATE_S, LATE_S - seconds_between(reading.whole_utc, now_utc)))
+
+
+def _wrong(account: Account) -> list[Difference]:
+    """Say what is wrong with the whole station's account by itself."""
+    wrong = check(account, listed_files=None)
+    return [] if wrong is None else [_miscounted("station", f"the whole station: {wrong.detail}")]
 
 
 def _miscounted(cause: str, detail: str) -> Difference:

@@ -34,9 +34,9 @@ class Compared:
     moved: bool = False
 
     @property
-    def agrees(self) -> bool:
-        """Say whether the list was as long as its store says."""
-        return self.listed.files == self.total.files
+    def missing_files(self) -> int:
+        """How many receipts the list had less than its store says; below 0 where it had more."""
+        return self.total.files - self.listed.files
 
 
 class Expected:
@@ -185,7 +185,7 @@ class Comparison:
             elsewhere.update(store for store in others.values() if store is not None)
             absent = [key for key, store in others.items() if store is None]
             await self._tell(absent, Kind.NOT_AT_STORE, "its receipt is here, and the store lists none", round_)
-        if not compared.agrees:
+        if compared.missing_files:
             detail = f"the store says that it gave {compared.total}, and lists {compared.listed}"
             await self._add([Difference(kind=Kind.MISCOUNTED, cause="list", detail=detail)], round_)
         return elsewhere

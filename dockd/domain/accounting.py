@@ -68,6 +68,8 @@ class Kind(StrEnum):
     """The receipt names a custody entry that is not in this chain: the state folder was set back."""
     MISCOUNTED = "miscounted"
     """Counts of the same clips differ."""
+    OVERDUE = "overdue"
+    """The whole station's account could not be closed for longer than it may."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,6 +69,7 @@ EVENTS: Mapping[str, Telling] = MappingProxyType(
                 "other-receipt",
                 "leaf-unknown",
                 "miscounted",
+                "overdue",
                 "clips",
             ),
         ),

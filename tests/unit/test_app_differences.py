@@ -183,7 +183,7 @@ def test_a_store_whose_count_is_not_that_of_its_list_is_told() -> None:
         size = world.accounts.size
         world.accounts.size = lambda given: replace(size(given), files=len(given) + 1)  # type: ignore[method-assign]
         await shift(world)
-        await closed(world)
+        await whole_day(world)
         details = [detail for kind, _, detail in differences(world) if kind == "miscounted"]
         assert "the store says that it gave 6 files of 500 bytes, and lists 5 files of 500 bytes" in details
 

@@ -108,6 +108,16 @@ class LedgerAccounts:
 
         await self._runner.run(close)
 
+    async def alarm(self, account: Account, *, wrong: Sequence[Difference]) -> None:
+        """Alarm where other differences are open than when it was last done, though no account can be closed now."""
+        time = self._now()
+
+        def alarm(core: LedgerCore) -> None:
+            _keep(core, wrong, time=time)
+            _testify(core, Occasion.DAILY, account, docking=None, given=None, facts={}, time=time)
+
+        await self._runner.run(alarm)
+
     async def acknowledge(self, *, up_to: int, actor: str, why: str) -> int:
         """Mark open differences up to a number as looked at, on record; give how many were not yet."""
         time = self._now()
@@ -179,11 +189,16 @@ def _end_round(
 
 def _said(core: LedgerCore, wrong: Sequence[Difference], *, occasion: Occasion, time: Timestamp) -> None:
     """Keep what the closing of an account brought up; at the end of a day, settle what is not said any more."""
-    (round_,) = core.connection.execute("SELECT round FROM accounting").fetchone()
-    _put(core, wrong, round_=round_, time=time, closing=True)
+    round_ = _keep(core, wrong, time=time)
     if occasion is Occasion.DAILY:
         core.connection.execute("DELETE FROM differences WHERE round < ? AND closing = 1", (round_,))
         core.connection.execute("UPDATE accounting SET whole_utc = ?", (time.utc,))
+
+
+def _keep(core: LedgerCore, wrong: Sequence[Difference], *, time: Timestamp) -> int:
+    (round_,) = core.connection.execute("SELECT round FROM accounting").fetchone()
+    _put(core, wrong, round_=round_, time=time, closing=True)
+    return int(round_)
 
 
 def _close(
