@@ -10,7 +10,6 @@ from dockd.structure.tree import Volume, Walk
 from dockd.structure.verdict import Findings, Found, ProblemKind, Read, StopCheckError, Structure
 
 EXFAT_NAME = b"EXFAT   "
-PARTITIONED = b"\x55\xaa"
 
 
 def check(read: Read, *, size_bytes: int, found: Found) -> Structure:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
 from dockd.structure.blocks import Blocks
-from dockd.structure.chains import PAGE_BYTES, PAGE_ENTRIES, Chains
+from dockd.structure.chains import MOST_CLUSTERS, PAGE_BYTES, PAGE_ENTRIES, Chains
 from dockd.structure.exfat_boot import read_boot
 from dockd.structure.exfat_folder import BITMAP, LABEL, UPCASE, entries_of, slots_of
 from dockd.structure.names import Entry
@@ -21,6 +21,8 @@ from dockd.structure.verdict import Findings, ProblemKind, StopCheckError
 
 MASK = ENDS_FROM = 0xFFFFFFFF
 MOST_UPCASE_BYTES = 2 * 65_536
+MOST_BITMAP_BYTES = MOST_CLUSTERS // 8
+"""A bitmap may be longer than its clusters need: Linux takes it, and some formatters write one."""
 SKIP = 0xFFFF
 SECOND_BITMAP = 1
 
@@ -61,7 +63,7 @@ class ExfatVolume:
         if LABEL in met:
             label = met[LABEL][2 : 2 + 2 * min(met[LABEL][1], 11)].decode("utf-16-le", "replace")
             self.geometry = replace(self.geometry, label=label)
-        self._bitmap = self._system(met[BITMAP], b"(allocation bitmap)", most=-(-self.geometry.clusters // 8))
+        self._bitmap = self._system(met[BITMAP], b"(allocation bitmap)", most=MOST_BITMAP_BYTES)
         if len(self._bitmap) * 8 < self.geometry.clusters:
             say = f"it has {len(self._bitmap)} bytes for {self.geometry.clusters} clusters"
             raise self._findings.stop(ProblemKind.SIZE_BEYOND_CHAIN, b"(allocation bitmap)", say)

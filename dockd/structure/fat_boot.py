@@ -22,6 +22,8 @@ MOST_CLUSTER_SECTORS = 128
 ENTRY_BITS = {Filesystem.FAT12: 12, Filesystem.FAT16: 16, Filesystem.FAT32: 32}
 WELL_16, WELL_32 = 0xC000, 0x0C000000
 """Bits of entry 1: put away well, and no error of the medium. A FAT12 has none."""
+ONE_TABLE = 0x80
+"""Of ExtFlags: one table alone is kept up to date, the one that bits 0 to 3 name. Linux reads the first."""
 
 # BytsPerSec SecPerClus RsvdSecCnt NumFATs RootEntCnt TotSec16 Media FATSz16 SecPerTrk NumHeads HiddSec TotSec32
 _BPB, _BPB_AT = struct.Struct("<HBHBHHBHHHII"), 11
@@ -34,7 +36,7 @@ _SIGNED, _LABELLED = frozenset({0x28, 0x29}), 0x29
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FatBoot:
-    """Where everything is. `root_bytes` are 0 where the root is a chain, as on FAT32."""
+    """Where everything is. `root_bytes` are 0 where the root is a chain, as on FAT32; `tables` are those kept alike."""
 
     geometry: Geometry
     tables: int
@@ -65,8 +67,7 @@ def read_boot(blocks: Blocks, *, findings: Findings) -> FatBoot:
         ((root_entries == 0) == wide, f"{root_entries} entries in a root of fixed size"),
         (root_entries * SLOT_BYTES % max(sector_bytes, 1) == 0, f"{root_entries} root entries, expected whole sectors"),
         (version == 0, f"FAT32 of version {version}, expected 0"),
-        # Bit 7: one table alone is kept up to date, the one that bits 0 to 3 name. Linux reads the first.
-        (not flags & 0x80 or not flags & 0x0F, "another table than the first in use"),
+        (not flags & ONE_TABLE or not flags & 0x0F, "another table than the first in use"),
     ):
         if not holds:
             raise findings.stop(ProblemKind.BOOT, b"", f"its boot sector has {wrong}")
@@ -98,7 +99,7 @@ def read_boot(blocks: Blocks, *, findings: Findings) -> FatBoot:
     )
     return FatBoot(
         geometry=geometry,
-        tables=tables,
+        tables=1 if flags & ONE_TABLE else tables,
         table_at=table_at,
         table_bytes=table_bytes,
         root_at=root_at,

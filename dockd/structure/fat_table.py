@@ -9,7 +9,7 @@ Source: Microsoft, FAT: General Overview of On-Disk Format, 1.03, "FAT Data Stru
 import struct
 
 from dockd.structure.blocks import Blocks
-from dockd.structure.chains import PAGE_ENTRIES, Chains, differences
+from dockd.structure.chains import BAD_BELOW_MASK, PAGE_ENTRIES, Chains, differences
 from dockd.structure.fat_boot import ENTRY_BITS, FatBoot
 from dockd.structure.verdict import Filesystem, Findings, ProblemKind
 
@@ -73,7 +73,8 @@ class FatTables:
             highest = HIGHEST_12
         else:
             entries, highest = list(struct.unpack(f"<{len(raw) // 2}H", raw)), HIGHEST_16
-        special = highest & ~0xF
+        # A full card has clusters of numbers as high as one below the mark of a bad one.
+        special = highest - BAD_BELOW_MASK
         return struct.pack(
             f"<{len(entries)}I", *[entry | (MASK ^ highest) if entry >= special else entry for entry in entries]
         )

@@ -48,6 +48,13 @@ MUTANTS = {
     "dots are cut by nobody": ("names", 'if name.endswith("."):', 'if name == "...":'),
     "half a pair is whole": ("names", "if not name.isascii() and any(", "if name.isascii() and any("),
     "the second table unread": ("fat_table", "if self._boot.tables > 1 and", "if self._boot.tables > 2 and"),
+    "the highest clusters are marks": (
+        "fat_table",
+        "special = highest - BAD_BELOW_MASK",
+        "special = highest & ~0xF",
+    ),
+    "a table that nobody keeps counts": ("fat_boot", "tables=1 if flags & ONE_TABLE else tables", "tables=tables"),
+    "a bitmap has nothing to spare": ("exfat", "most=MOST_BITMAP_BYTES", "most=-(-self.geometry.clusters // 8)"),
     "free entries count": ("fat_table", "if used[cluster] and", "if used is not None and"),
     "the end of a folder ends nothing": ("fat_folder", "if is_behind_end:", "if is_behind_end is None:"),
     "a folder needs no dots": ("fat_folder", "if folder.parent is not None and dots < len(DOTS):", "if dots < 0:"),
