@@ -212,6 +212,16 @@ def version() -> str:
         return "unknown"
 
 
+def say(text: str) -> None:
+    """Print a report; a reader of a pipe that has seen enough changes nothing of how we end."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        silent = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(silent, sys.stdout.fileno())  # the interpreter flushes again at its end
+        os.close(silent)
+
+
 def main(words: Sequence[str]) -> int:
     """Run, or report; 1 where anything failed and has not passed since, 130 and 143 where interrupted."""
     parser = argparse.ArgumentParser(prog="scripts/soak", description="Run a harness on and on, and count.")
@@ -229,7 +239,7 @@ def main(words: Sequence[str]) -> int:
     books = Books(asked.state)
     if asked.report:
         tallies = books.read()
-        print(report(tallies))
+        say(report(tallies))
         return int(any(tally.open_failures for tally in tallies.values()))
     known = asked.harness in HARNESSES or ":" in (asked.harness or "")
     if not known or asked.jobs < 1:
@@ -259,7 +269,7 @@ async def _soak(asked: argparse.Namespace, books: Books) -> int:
     except asyncio.CancelledError:
         if not stopped:
             raise
-    print(report({name: soak.tally}), flush=True)
+    say(report({name: soak.tally}))
     return 128 + stopped[0] if stopped else int(bool(soak.tally.open_failures))
 
 

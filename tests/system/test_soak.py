@@ -147,3 +147,15 @@ def test_the_seeds_of_the_simulation_are_a_harness(soak: Soak) -> None:
     code, said = soak.run("seeds", "--count", "12", "--jobs", "2")
     assert code == 0, said
     assert json.loads(soak.state.read_text())["seeds"]["next"] == 12
+
+
+def test_a_reader_of_the_report_that_has_seen_enough_changes_nothing_of_what_is_answered(soak: Soak) -> None:
+    assert soak.run("soak_harness:steady", "--count", "10")[0] == 1
+    reading, writing = os.pipe()
+    os.close(reading)
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "scripts/soak"), "--report", "--state", str(soak.state)],
+        check=False, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60,
+    )  # fmt: skip
+    os.close(writing)
+    assert (ended.returncode, ended.stderr) == (1, "")
