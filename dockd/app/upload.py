@@ -108,6 +108,7 @@ class Bringing:
                         return Outcome(ending=Ending.VERIFYING, detail=detail)
                     upload.settle()
                 case Refused(reason=reason, detail=detail):
+                    self._ask_anew(upload)
                     return await self._hold(reason, detail)
                 case Done() as done:
                     return await self._done(upload, done)
@@ -163,7 +164,7 @@ class Bringing:
 
     async def _done(self, upload: Upload, done: Done) -> Outcome:
         if done.receipt is not None and self._keys.pinned():
-            return await self._receipted(done.receipt, done.stored_metadata)
+            return await self._receipted(upload, done.receipt, done.stored_metadata)
         await self._all_sent()
         if self._policy.wanted is Assurance.SIGNED:
             detail = "the store gave a receipt, and no key is pinned here to check it by"
@@ -172,7 +173,7 @@ class Bringing:
             return await self._read_back(upload, upload.url)
         return FINISHED
 
-    async def _receipted(self, compact: str, stored_metadata: str | None) -> Outcome:
+    async def _receipted(self, upload: Upload, compact: str, stored_metadata: str | None) -> Outcome:
         """Check a receipt in full, and only then write it down: from here on the evidence is safe (I1)."""
         expected = Expected(
             clip_id=self._clip_id,
@@ -185,6 +186,7 @@ class Bringing:
             receipt = self._keys.verify(compact)
             check_claims(receipt.claims, expected)
         except ReceiptError as error:
+            self._ask_anew(upload)
             return await self._hold(Reason.RECEIPT, str(error))
         change = Change(
             receipt=compact,
@@ -211,8 +213,8 @@ class Bringing:
         try:
             sha256, length_bytes = await self._wire.digest(url)
         except TransientError as error:
-            # It may be there no more: the next attempt asks the store how far it is, as after a restart.
-            self._lost_before, self._upload = self._losses(upload), None
+            # It may be there no more.
+            self._ask_anew(upload)
             await self._ledger.annotate(self._clip.key, Change(reason=error.reason, detail=str(error)))
             return Outcome(
                 ending=Ending.FAILED, reason=error.reason, detail=str(error), retry_after_s=error.retry_after_s
@@ -224,6 +226,13 @@ class Bringing:
             return await self._hold(Reason.HASH, f"{detail} with {self._sha256}")
         await self._move(Move.READ_BACK, Change(assurance=Assurance.READBACK))
         return FINISHED
+
+    def _ask_anew(self, upload: Upload) -> None:
+        """Let the next attempt ask the store how far it is, as after a restart, and judge no old answer again.
+
+        There is one also where a clip should have been held, and a full disk kept that from being written.
+        """
+        self._lost_before, self._upload = self._losses(upload), None
 
     async def _all_sent(self) -> None:
         if self._clip.state is ClipState.COPIED:

@@ -238,6 +238,25 @@ def test_a_store_that_will_never_take_a_clip_holds_it_and_says_why() -> None:
 
 
 @pytest.mark.promise("I17")
+@pytest.mark.parametrize("fault", [Fault.WRONG_DIGEST, Fault.REFUSED], ids=lambda fault: fault.value)
+def test_an_answer_that_would_have_held_a_clip_is_not_believed_later_where_the_hold_could_not_be_written(
+    fault: Fault,
+) -> None:
+    async def scene(world: Scene) -> None:
+        world.plan(fault, 1)
+        await _docked(world)
+        await world.until(lambda: world.planned.injected[fault], every_s=0.001)
+        # The answer is on its way, and the next commit is the hold that it leads to.
+        world.plan(Fault.LEDGER_FULL, 1)
+        await world.rest()
+        assert world.planned.injected[Fault.LEDGER_FULL] == 1
+        assert "held" not in world.custody(1)
+        assert _state(world) == "erased"
+
+    play(scene)
+
+
+@pytest.mark.promise("I17")
 def test_there_is_no_limit_on_tries_while_there_is_progress() -> None:
     async def scene(world: Scene) -> None:
         world.dock(world.camera("cam", {"A.MP4": b"a" * 40_000}), 1)
