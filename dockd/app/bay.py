@@ -195,7 +195,14 @@ class BayKeeper:
             try:
                 card = await self._cards.open(attached)
                 closing.push_async_callback(card.close)
-                stay = Stay(bay=attached.bay, docking=docking, camera=attached.camera, card=card, watch=self)
+                stay = Stay(
+                    bay=attached.bay,
+                    docking=docking,
+                    camera=attached.camera,
+                    card=card,
+                    watch=self,
+                    alone=lambda: self._twin(attached) is None,
+                )
                 await stay.list_card(ledger=self._ledger)
             except ListingError as error:
                 await self._broken(docking, error.reason, str(error))

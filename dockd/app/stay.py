@@ -3,12 +3,13 @@
 Owns the card while the camera is docked. Knows nothing of other bays.
 """
 
+from collections.abc import Callable
 from typing import Protocol
 
 from dockd.app.ports import Card, Ledger
 from dockd.domain.erasure import Stay as StayFacts
 from dockd.domain.model import BayId, Camera, Clip, DockingId, ListedFile
-from dockd.errors import PermanentError, Reason
+from dockd.errors import ListingError, PermanentError, Reason
 
 
 class Watch(Protocol):
@@ -30,13 +31,23 @@ class Watch(Protocol):
 class Stay:
     """A docked camera whose card was listed completely; made by `begin`."""
 
-    def __init__(self, *, bay: BayId, docking: DockingId, camera: Camera, card: Card, watch: Watch) -> None:
-        """Begin with nothing listed."""
+    def __init__(
+        self,
+        *,
+        bay: BayId,
+        docking: DockingId,
+        camera: Camera,
+        card: Card,
+        watch: Watch,
+        alone: Callable[[], bool],
+    ) -> None:
+        """Begin with nothing listed; `alone` says whether no other bay seems to have the same camera now."""
         self.bay = bay
         self.docking = docking
         self.camera = camera
         self.card = card
         self.watch = watch
+        self._alone = alone
         self._files: dict[bytes, ListedFile] = {}
         self._behind: frozenset[int] = frozenset()
         self.kept_files = 0
@@ -45,10 +56,14 @@ class Stay:
         """List the whole card and put every file on record, before any other act (I7).
 
         Raises:
-            ListingError: the listing is not complete; nothing was written.
+            ListingError: the listing is not complete, or the same camera seems to be docked elsewhere as well; nothing
+                was written.
 
         """
         listing = await self.card.listing()
+        if not self._alone():
+            # What is missing here may be on the other one.
+            raise ListingError(Reason.DUPLICATE_CAMERA, f"camera {self.camera.serial} seems to be docked twice")
         await ledger.record_listing(self.docking, listing)
         self._files = {file.path: file for file in listing.files}
         self._behind, self.kept_files = listing.behind, listing.kept_files

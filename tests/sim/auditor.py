@@ -86,6 +86,7 @@ class Auditor:
         self._checked_receipts: set[str] = set()
         self.unlinked: list[tuple[SimCamera, bytes, str]] = []
         self._before: list[tuple[SimCamera, bytes, str]] = []
+        self._twins: set[tuple[str, int]] = set()
         self._ids: dict[tuple[object, ...], str | None] = {}
         self._identities: dict[str | None, tuple[object, ...]] = {}
 
@@ -118,6 +119,8 @@ class Auditor:
             if entry["clip"] is not None:
                 touched.add(entry["clip"])
                 self._moved(entry)
+            elif entry["cause"] == "listed":
+                self._listed(BayId(entry["bay"]))
         for key in sorted(touched):
             self._row(self._one(key))
         for row in self._read():
@@ -155,6 +158,12 @@ class Auditor:
         siblings = [row for row in self._siblings(rows[-1]) if row.state not in PROVEN]
         require(not siblings, f"I1: {what} goes before {[row.path for row in siblings]} of its recording")
         self.unlinked.append((camera, path, digest))
+
+    def listed(self, camera: SimCamera) -> None:
+        """Note whose card was listed to its end while the station knew of its twin in another bay."""
+        docked = [told[0] for told in self._rack.told.values() if told is not None]
+        if any(other is not camera and other.identity == camera.identity for other in docked):
+            self._twins.add((camera.name, camera.stay))
 
     def discarding(self, clip_id: str) -> None:
         """Judge the end of a copy in the spool (I12)."""
@@ -249,7 +258,12 @@ class Auditor:
         if cause in {"copied", "salvaged"}:
             self._copied(self._one(key))
         if cause == "erased":
-            self._erased(self._one(key))
+            self._erased(self._one(key), bay=BayId(entry["bay"]))
+
+    def _listed(self, bay: BayId) -> None:
+        """Judge a listing at the commit that draws its conclusions: of twins, nobody knows whose files are missing."""
+        camera, stay = self._rack.latest[bay]
+        require((camera.name, stay) not in self._twins, f"I10: {camera.name} is on record as listed beside its twin")
 
     def _row(self, row: Row) -> None:
         require(row.state == self._states[row.key], f"I11: clip {row.key} is {row.state}, its log says otherwise")
@@ -276,12 +290,13 @@ class Auditor:
             digest == row.sha256 or rotten, f"I5: clip {row.key} is on record as {row.sha256}, the spool has {digest}"
         )
 
-    def _erased(self, row: Row) -> None:
+    def _erased(self, row: Row, *, bay: BayId) -> None:
         """Judge an erasure at the commit that claims it: only a file that came back by itself may be there."""
         same = [camera for camera in self._rack.cameras.values() if camera.identity.serial == row.serial]
+        meant, _ = self._rack.latest[bay]
         for camera in same:
-            # Of twins, only the docked one can have been meant.
-            if (len(same) > 1 and camera.bay is None) or row.path in camera.returned:
+            # Of twins, only the one in that bay was meant: the other may be docked while the record is on its way.
+            if (len(same) > 1 and camera is not meant) or row.path in camera.returned:
                 continue
             file = camera.files.get(row.path)
             there = file is not None and sha256(file.data).hexdigest() == row.sha256

@@ -68,6 +68,10 @@ class Witness(Protocol):
         """See a file that is about to go."""
         ...
 
+    def listed(self, camera: SimCamera) -> None:
+        """See a card that was listed to its end."""
+        ...
+
 
 class SimCards:
     """The port Cards."""
@@ -128,6 +132,7 @@ class SimCard:
         listing = listing_of(files)
         await self._step("listed")
         self._camera.listed[self._stay] = listing
+        self._cards.witness.listed(self._camera)
         self._fate.note(f"{self._camera.name} lists {len(files)} files")
         return listing
 

@@ -39,6 +39,8 @@ class Rack:
         self.cameras: dict[str, SimCamera] = {}
         self.bays: dict[BayId, SimCamera | None] = dict.fromkeys(bays)
         self.told: dict[BayId, tuple[SimCamera, int] | None] = dict.fromkeys(bays)
+        self.latest: dict[BayId, tuple[SimCamera, int]] = {}
+        """What the station was told of last in each bay, also once it left."""
         self._feed: SimFeed | None = None
 
     def find(self, source: str) -> SimCamera:
@@ -46,8 +48,10 @@ class Rack:
         return self.cameras[source.partition("/")[0]]
 
     def plug_feed(self, feed: SimFeed | None) -> None:
-        """Let a run of the program hear what happens from now on."""
+        """Let a run of the program hear what happens from now on; a new one was told of nothing yet."""
         self._feed = feed
+        if feed is not None:
+            self.told = dict.fromkeys(self.bays)
 
     def as_it_is(self) -> list[FeedEvent]:
         """Every bay as it is looked at, at start."""
@@ -90,7 +94,8 @@ class Rack:
     def heard(self, event: FeedEvent) -> None:
         """Note what the station has been told."""
         if isinstance(event, Attached):
-            self.told[event.bay] = (self.find(event.source), int(event.source.partition("/")[2]))
+            stay = (self.find(event.source), int(event.source.partition("/")[2]))
+            self.told[event.bay] = self.latest[event.bay] = stay
         elif not isinstance(event, ChargeRead):
             self.told[event.bay] = None
 

@@ -125,6 +125,18 @@ def test_two_equal_names_that_are_ignored_are_caught(monkeypatch: pytest.MonkeyP
     assert caught(Fault.DUPLICATE_NAME).startswith(("ViolationError: I7", "ViolationError: I18"))
 
 
+@pytest.mark.promise("I10")
+def test_a_card_that_is_believed_beside_its_twin_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Stay.list_card
+
+    async def careless(stay: Stay, *, ledger: Ledger) -> None:
+        stay._alone = lambda: True
+        await whole(stay, ledger=ledger)
+
+    monkeypatch.setattr(Stay, "list_card", careless)
+    assert caught(Fault.TWIN, Fault.HUB, Fault.RESET_LOOP, Fault.OPEN_FAILS).startswith("ViolationError: I10")
+
+
 @pytest.mark.promise("I11")
 @pytest.mark.promise("I18")
 def test_a_custody_entry_outside_its_transaction_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:

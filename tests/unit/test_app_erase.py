@@ -136,6 +136,7 @@ def test_a_clip_of_which_something_is_unknown_is_refused(missing: str) -> None:
             camera=camera.identity,
             card=card,
             watch=run.station._keepers[BayId(1)],
+            alone=lambda: True,
         )
         await stay.list_card(ledger=run.ledger)
         strange = replace(clip, clip_id=None) if missing == "clip_id" else replace(clip, meta_sha256=None)
