@@ -1,8 +1,9 @@
 """Who states in the state folder where the custody chain ends, after the commits and never before.
 
-Owns what was stated last. Knows neither threads nor when a statement is due.
+Owns what was stated last, and that statements are made one by one. Knows not when one is due.
 """
 
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Witness:
         self._seal = seal
         self._now = now
         self._stated: ChainEnd | None = None
+        self._stating = threading.Lock()
 
     def owes(self, core: LedgerCore) -> Checkpoint | None:
         """Give what is to be stated; None where nothing was added since. A closure for the ledger's writer."""
@@ -33,6 +35,15 @@ class Witness:
         return Checkpoint(station=self._station, head=head, utc=self._now().utc)
 
     def state(self, checkpoint: Checkpoint) -> None:
-        """State what was committed; blocks for the disk. Raises TransientError: DISK or DISK_FULL."""
-        keep(self._state_dir, checkpoint, kid=self._seal.kid, sign=self._seal.sign)
-        self._stated = ChainEnd(seq=checkpoint.head.seq, hash=checkpoint.head.hash)
+        """State what was committed, unless more was stated; blocks for the disk.
+
+        Raises:
+            TransientError: DISK or DISK_FULL.
+
+        """
+        # Whoever awaited the one before may have been cancelled: its thread goes on, and writes the same file.
+        with self._stating:
+            if self._stated is not None and self._stated.seq >= checkpoint.head.seq:
+                return
+            keep(self._state_dir, checkpoint, kid=self._seal.kid, sign=self._seal.sign)
+            self._stated = ChainEnd(seq=checkpoint.head.seq, hash=checkpoint.head.hash)
