@@ -13,6 +13,8 @@ from dockd.domain.model import Clip, ClipKey, ClipKind, ClipState, DockingId, Li
 from dockd.errors import ListingError, Reason
 
 FOUR_GIB_BYTES = 1 << 32
+MOST_CARD_BYTES = 1 << 50
+"""No card holds so much (SDUC ends at 2**47): a listing that says so lies, and its sums must fit into a ledger."""
 
 _KINDS: Mapping[bytes, ClipKind] = {
     b"mp4": ClipKind.VIDEO,
@@ -59,13 +61,19 @@ def listing_of(files: Iterable[ListedFile]) -> Listing:
     """Make a listing of files that were all read without error.
 
     Raises:
-        ListingError: two files have one name: each would open the same bytes (I7).
+        ListingError: two files have one name: each would open the same bytes (I7); or more is listed than any card
+            holds.
 
     """
     ordered = tuple(sorted(files, key=lambda file: file.path))
     for before, file in pairwise(ordered):
         if before.path == file.path:
             raise ListingError(Reason.DUPLICATE_NAME, f"{file.path!r} is listed twice, expected unique names")
+    total_bytes = sum(file.length_bytes for file in ordered)
+    if total_bytes > MOST_CARD_BYTES:
+        raise ListingError(
+            Reason.LISTING, f"files of {total_bytes} bytes, expected at most {MOST_CARD_BYTES}: the card is lying"
+        )
     body = b"".join(
         length_prefixed(file.path, str(file.length_bytes).encode("ascii"), str(file.mtime_ns).encode("ascii"))
         for file in ordered

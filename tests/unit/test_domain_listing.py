@@ -7,6 +7,7 @@ import pytest
 from dockd.domain.clip import Move
 from dockd.domain.listing import (
     FOUR_GIB_BYTES,
+    MOST_CARD_BYTES,
     KnownMove,
     Reconciled,
     kind_of,
@@ -177,6 +178,15 @@ def test_two_equal_names_are_no_listing() -> None:
     with pytest.raises(ListingError, match=r"b'A' is listed twice, expected unique names") as caught:
         listing_of([file(b"A", 1), file(b"B", 1), file(b"A", 2)])
     assert caught.value.reason is Reason.DUPLICATE_NAME
+
+
+@pytest.mark.promise("I16")
+def test_files_of_more_bytes_than_any_card_has_are_no_listing() -> None:
+    most = [file(b"A", MOST_CARD_BYTES - 1), file(b"B", 1)]
+    assert len(listing_of(most).files) == 2
+    with pytest.raises(ListingError, match=r"files of 1125899906842625 bytes, expected at most") as caught:
+        listing_of([*most, file(b"C", 1)])
+    assert caught.value.reason is Reason.LISTING
 
 
 def test_a_listing_is_ordered_by_path_and_its_digest_covers_path_length_and_time() -> None:
