@@ -11,7 +11,9 @@ import pytest
 from dockd.domain.accounting import Listed
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Assurance, BayId, CameraSerial, ClipKey, ClipState, DockingId
+from dockd.domain.receipt import NO_LEAF
 from dockd.edges.ledger import account_reads, reads, views
+from dockd.edges.ledger.anchors import HOLDS
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.reads import Query
 from dockd.edges.ledger.schema import migrations
@@ -52,6 +54,8 @@ QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
     "backlog": (reads.backlog(), {"tallies_open"}),
     "clips_named": (views.clips_named(clip_id("a")), {"clips_clip_id"}),
     "receipts_of": (views.receipts(clip_id=clip_id("a"), limit=1), {"clips_clip_id"}),
+    "clips": (views.clips(limit=10), set()),
+    "clips_of_state": (views.clips(state=ClipState.COPIED, after=KEY, limit=10), set()),
     "custody_of": (views.custody_of(KEY), {"custody_clip"}),
     "bays": (views.bays(), {"dockings_open"}),
     "account_undeclared": (account_reads.undeclared(), {"accounts_undeclared"}),
@@ -80,6 +84,28 @@ def test_a_question_of_the_day_scans_no_table(core: LedgerCore, name: str) -> No
     sorts = [step for step in steps if "TEMP B-TREE" in step]
     if name != "next_upload_readback":
         assert not sorts, steps
+
+
+@pytest.mark.parametrize("state", [None, ClipState.COPIED])
+def test_people_who_ask_for_one_camera_or_one_docking_read_its_clips_alone(
+    core: LedgerCore, state: ClipState | None
+) -> None:
+    """They ask on the connection that the station reads on: it would wait for them."""
+    camera = plan(core.connection, views.clips(serial=CameraSerial("CAM0001"), state=state, after=KEY, limit=10))
+    assert any("dockings_camera (serial=?)" in step for step in camera), camera
+    for steps in (camera, plan(core.connection, views.clips(docking=DOCKING, state=state, after=KEY, limit=10))):
+        assert any("clips_recording (docking=?" in step for step in steps), steps
+        assert not [step for step in steps if re.fullmatch(r"SCAN (c|f|d)\b.*", step)], steps
+
+
+def test_a_receipt_of_the_stores_list_is_looked_for_by_index(core: LedgerCore) -> None:
+    rows = core.connection.execute(f"EXPLAIN QUERY PLAN {HOLDS}", (clip_id("a"), "b" * 64, NO_LEAF)).fetchall()
+    steps = [step for *_, step in rows]
+    assert {index for index in ("clips_clip_id", "custody_clip") if index in " ".join(steps)} == {
+        "clips_clip_id",
+        "custody_clip",
+    }
+    assert not [step for step in steps if re.match(r"SCAN (clips|former|e)\b", step)], steps
 
 
 def test_the_clips_of_a_recording_are_found_by_it(core: LedgerCore) -> None:

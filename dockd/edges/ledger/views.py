@@ -13,6 +13,8 @@ from dockd.edges.ledger.entries import RECOVERY_SEQ, facts_in
 from dockd.edges.ledger.reads import Query, clips_of, links_of
 from dockd.edges.ledger.rows import Docking, Row, StoredReceipt, clip_of, docking_of, text_in
 
+_CLIPS = "SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in WHERE"
+
 
 def clips(
     *,
@@ -23,10 +25,16 @@ def clips(
     limit: int,
 ) -> Query[tuple[Clip, ...]]:
     """Clips that fit every filter given, in the order they were found; `after` is the last key of the page before."""
+    conditions = [
+        # The plus keeps SQLite from walking over every clip by its key.
+        "c.key > ?1" if serial is None and docking is None else "+c.key > ?1",
+        *(["c.state = ?2"] if state is not None else []),
+        # A clip is only ever listed again by the camera that it was found on.
+        *(["c.docking IN (SELECT key FROM dockings WHERE serial = ?3)"] if serial is not None else []),
+        *(["c.docking = ?4"] if docking is not None else []),
+    ]
     return Query(
-        sql="SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
-        " WHERE c.key > ?1 AND (?2 IS NULL OR c.state = ?2) AND (?3 IS NULL OR f.serial = ?3)"
-        " AND (?4 IS NULL OR c.docking = ?4) ORDER BY c.key LIMIT ?5",
+        sql=" ".join((_CLIPS, " AND ".join(conditions), "ORDER BY c.key LIMIT ?5")),
         parameters=(
             after or 0,
             None if state is None else state.value,
