@@ -318,11 +318,11 @@ def test_a_folder_without_a_ledger_is_said_so(tmp_path: Path) -> None:
 
 async def test_a_schema_of_another_version_is_said_so(tmp_path: Path) -> None:
     await made(tmp_path)
-    tampered(tmp_path, "PRAGMA user_version = 97")
+    tampered(tmp_path, "CREATE TABLE shoes (size)", "PRAGMA user_version = 97")
     with pytest.raises(StartRefusedError, match="has schema version 97"):
         audit(tmp_path)
-    tampered(tmp_path, "PRAGMA user_version = 0")
-    with pytest.raises(StartRefusedError, match=f"has schema version 0, expected {len(migrations())}: start"):
+    tampered(tmp_path, "PRAGMA user_version = 3")
+    with pytest.raises(StartRefusedError, match=f"has schema version 3, expected {len(migrations())}: start"):
         audit(tmp_path)
 
 

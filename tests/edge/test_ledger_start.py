@@ -141,7 +141,7 @@ async def test_a_ledger_of_another_station_is_refused(tmp_path: Path) -> None:
 
 async def test_a_newer_schema_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
     await made(tmp_path)
-    tampered(tmp_path, "PRAGMA user_version = 97")
+    tampered(tmp_path, "CREATE TABLE shoes (size)", "PRAGMA user_version = 97")
     before = (tmp_path / DATABASE).read_bytes()
     with pytest.raises(
         StartRefusedError, match=rf"has schema version 97, this dockd knows versions up to {len(migrations())}: install"

@@ -205,14 +205,14 @@ class Folder:
             StartRefusedError: it is none, or is damaged.
 
         """
-        database, newest = self._state_dir / DATABASE, len(migrations())
+        database, scripts = self._state_dir / DATABASE, migrations()
         with closing(opened(database)) as connection:
             try:
-                version = require_known(connection, database=database, newest=newest)
-                if version < newest:
-                    raise StartRefusedError(
-                        f"{database} has schema version {version}, expected {newest}: start dockd once"
-                    )
+                # A header that lies is no reason not to read what is there: remains that were set aside are read too.
+                stamp = require_known(connection, database=database, scripts=scripts)
+                if stamp.version < len(scripts):
+                    words = stamp.fault or f"has schema version {stamp.version}, expected {len(scripts)}"
+                    raise StartRefusedError(f"{database} {words}: start dockd once")
                 yield connection
             except sqlite3.DatabaseError as error:
                 raise StartRefusedError(

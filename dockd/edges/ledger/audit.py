@@ -19,7 +19,7 @@ from dockd.edges.ledger.chain_check import check_chain
 from dockd.edges.ledger.checkpoint import Check, Kept, kept
 from dockd.edges.ledger.findings import MAX_FAULTS, Findings, Report
 from dockd.edges.ledger.rows_check import Verifier, check_clips, check_dockings, check_meta, check_tallies
-from dockd.edges.ledger.schema import DATABASE, migrations, require_known
+from dockd.edges.ledger.schema import DATABASE, migrations, objects, require_known, write_version_fault
 from dockd.errors import StartRefusedError
 
 __all__ = ["MAX_FAULTS", "Report", "Verifier", "opened", "strays_in", "verify_state"]
@@ -117,17 +117,21 @@ def opened(database: Path) -> sqlite3.Connection:
 
 
 def _check(connection: sqlite3.Connection, findings: Findings, *, database: Path) -> None:
-    newest = len(migrations())
-    version = require_known(connection, database=database, newest=newest)
-    if version < newest:
-        raise StartRefusedError(f"{database} has schema version {version}, expected {newest}: start dockd once")
+    scripts = migrations()
+    stamp = require_known(connection, database=database, scripts=scripts)
+    if stamp.version < len(scripts):
+        words = stamp.fault or f"has schema version {stamp.version}, expected {len(scripts)}"
+        raise StartRefusedError(f"{database} {words}: start dockd once")
+    for fault in (stamp.fault, write_version_fault(database)):
+        if fault:
+            findings.fault(f"database: {fault}")
     connection.execute("BEGIN")  # one snapshot for everything, also while a daemon writes
     row = connection.execute("SELECT station, instance FROM meta").fetchone()
     if row is None:
         raise StartRefusedError(f"{database} was never opened to the end and holds nothing: start dockd once")
     findings.station, findings.instance = row
     _check_structure(connection, findings)
-    _check_schema(connection, findings, migrations())
+    _check_schema(connection, findings, scripts)
 
 
 def _check_structure(connection: sqlite3.Connection, findings: Findings) -> None:
@@ -140,12 +144,11 @@ def _check_structure(connection: sqlite3.Connection, findings: Findings) -> None
 
 def _check_schema(connection: sqlite3.Connection, findings: Findings, scripts: Sequence[str]) -> None:
     """See that the tables and the rules on them are those that were made: a trigger that is gone refuses nothing."""
-    asked = "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'"
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as made:
         for script in scripts:
             made.executescript(script)
-        expected = {(kind, name): sql for kind, name, sql in made.execute(asked)}
-    there = {(kind, name): sql for kind, name, sql in connection.execute(asked)}
+        expected = objects(made)
+    there = objects(connection)
     for kind, name in sorted(expected.keys() | there.keys()):
         if (kind, name) not in there:
             findings.fault(f"database: {kind} {name} is not there")

@@ -1,12 +1,13 @@
 """The schema's versions: what a database must be before anybody works on it, and how an older one gets there.
 
-Owns user_version, application_id and the migrations. Never goes down a version.
+Owns the header's fields, user_version and application_id among them, and the migrations. Never goes down a version.
 """
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
@@ -18,6 +19,19 @@ DATABASE = "ledger.db"
 
 APPLICATION_ID = 0x646F636B
 """'dock', in the header of every ledger (sqlite.org/fileformat2.html#application_id)."""
+
+_TABLES = frozenset({"meta", "dockings", "clips", "custody"})
+"""Those that every version has."""
+_WRITE_VERSION, _NEWEST_WRITE_VERSION = 18, 2
+"""Where it stands in the header, and that of a database with a log (sqlite.org/fileformat2.html, section 1.3.2)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stamp:
+    """The version of a database, 0 where it is new or cannot be said; `fault` where its header says something else."""
+
+    version: int
+    fault: str = ""
 
 
 def migrations() -> tuple[str, ...]:
@@ -32,27 +46,74 @@ def version_of(connection: sqlite3.Connection) -> int:
     return version
 
 
-def require_known(connection: sqlite3.Connection, *, database: Path, newest: int) -> int:
-    """Refuse a database that is not ours, or newer than we are; give its version.
+def require_known(connection: sqlite3.Connection, *, database: Path, scripts: Sequence[str]) -> Stamp:
+    """Refuse a database that is not ours, or newer than we are.
+
+    What it is, its tables say: every script changes them, so that those of a version are no other's. The header only
+    repeats it, in two numbers of a few bits that nothing guards.
 
     Raises:
-        StartRefusedError: it is.
+        StartRefusedError: it is another program's, or a newer dockd's.
+        sqlite3.Error: it is damaged, or the disk fails.
 
     """
-    version = version_of(connection)
+    said = version_of(connection)
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    if tables and application != APPLICATION_ID:
+    there = objects(connection)
+    ours = application == APPLICATION_ID
+    if there and not (ours or {name for kind, name in there if kind == "table"} >= _TABLES):
         raise StartRefusedError(
             f"{database} is a database of another program (application id {application:#x}, expected"
             f" {APPLICATION_ID:#x}): give dockd a state folder of its own"
         )
-    if version > newest:
+    made = next((version for version, its in enumerate(_each(scripts), 1) if its == there), 0)
+    if said > len(scripts) and not made:
         raise StartRefusedError(
-            f"{database} has schema version {version}, this dockd knows versions up to {newest}: install the dockd"
+            f"{database} has schema version {said}, this dockd knows versions up to {len(scripts)}: install the dockd"
             " that wrote it, or a later one; a ledger is never taken back to an older version"
         )
-    return version
+    if there and not ours:
+        return Stamp(version=made, fault=f"its application id is {application:#x}, its tables are a ledger's")
+    if there and (said < 1 or made not in {0, said}):
+        tables = f"those of version {made}" if made else "there"
+        return Stamp(version=made, fault=f"its header says schema version {said}, its tables are {tables}")
+    return Stamp(version=said)
+
+
+def write_version_fault(database: Path) -> str:
+    """Say what is wrong with the number by which SQLite decides whether it may write; empty where nothing is.
+
+    Nothing else shows it: whatever is read of such a file is sound. Raises OSError.
+    """
+    with database.open("rb") as file:
+        header = file.read(_WRITE_VERSION + 1)
+    if len(header) <= _WRITE_VERSION or header[_WRITE_VERSION] <= _NEWEST_WRITE_VERSION:
+        return ""
+    return f"its header says write version {header[_WRITE_VERSION]}, expected at most {_NEWEST_WRITE_VERSION}"
+
+
+def order_fault(connection: sqlite3.Connection) -> str:
+    """Say whether the schema format lost the order of an index; empty where it did not.
+
+    Nothing else shows it before a write is lost in that index: SQLite reads descending ones as ascending then.
+    """
+    orders = [bool(row[3]) for row in connection.execute("PRAGMA index_xinfo(clips_copy)")]
+    lost = orders and not any(orders)
+    return "its header says a schema format without descending indexes, and it has some" if lost else ""
+
+
+def objects(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:
+    """Give every table, index and trigger, by kind and name, as the SQL that made it."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE 'sqlite_%'")
+    return {(kind, name): sql for kind, name, sql in rows}
+
+
+def _each(scripts: Sequence[str]) -> Iterator[Mapping[tuple[str, str], str]]:
+    """Give what a database of each version has."""
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for script in scripts:
+            connection.executescript(script)
+            yield objects(connection)
 
 
 def migrate(connection: sqlite3.Connection, *, database: Path | None, scripts: Sequence[str]) -> None:

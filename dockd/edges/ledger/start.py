@@ -122,7 +122,7 @@ def prepare(
 
     """
     shown, found = database or Path(":memory:"), Survey()
-    look(connection, found, database=shown, mark=frozenset(), newest=len(scripts))
+    look(connection, found, database=shown, mark=frozenset(), scripts=scripts)
     if found.fault:
         raise StartRefusedError(f"{shown} is damaged: {found.fault}")
     if found.station not in {"", station}:

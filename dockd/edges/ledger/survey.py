@@ -4,7 +4,7 @@ Owns every look at a file that may be damaged. Writes nothing, and knows no stat
 """
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +15,8 @@ from dockd.domain.custody import BrokenChainError, Link, verify
 from dockd.domain.recovery import CAUSE as RECOVERED, continued
 from dockd.edges.ledger.entries import MADE, NEW_KEY, facts_in
 from dockd.edges.ledger.rows import Row, clip_of, docking_of
-from dockd.edges.ledger.schema import migrations, require_known
-from dockd.sqlite.faults import is_corruption, reaches_the_connection
+from dockd.edges.ledger.schema import migrations, order_fault, require_known, write_version_fault
+from dockd.sqlite.faults import reaches_the_connection, reason_of
 
 BUSY_TIMEOUT_MS = 5000
 PAGE_BYTES = 4096
@@ -55,7 +55,7 @@ def survey(database: Path, *, mark: frozenset[int] = frozenset()) -> Survey:
 
     Raises:
         StartRefusedError: it is another program's, or of a newer dockd.
-        sqlite3.Error: the disk does not give it now; that says nothing of the database.
+        OSError, sqlite3.Error: the disk does not give it now; that says nothing of the database.
 
     """
     found = Survey()
@@ -70,38 +70,44 @@ def survey(database: Path, *, mark: frozenset[int] = frozenset()) -> Survey:
         return found
     try:
         with closing(_reading(database)) as connection:
-            look(connection, found, database=database, mark=mark, newest=len(migrations()))
+            look(connection, found, database=database, mark=mark, scripts=migrations())
     except sqlite3.DatabaseError as error:
-        # No ledger has a journal beside its log: one that only a writer could take back is no ledger's.
-        if not is_corruption(error) and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
+        # What does not come of disk or memory comes of the file, also that it has none of our tables, or a format that
+        # nobody knows. No ledger has a journal beside its log: one that only a writer could take back is no ledger's.
+        if reason_of(error) is not None and error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_READONLY:
             raise
         found.fault = found.fault or str(error)
+    found.fault = found.fault or write_version_fault(database)
     return found
 
 
-def look(connection: sqlite3.Connection, found: Survey, *, database: Path, mark: frozenset[int], newest: int) -> None:
-    """Look at an open database; what was found before an error stays found. `newest` is the newest schema known.
+def look(
+    connection: sqlite3.Connection, found: Survey, *, database: Path, mark: frozenset[int], scripts: Sequence[str]
+) -> None:
+    """Look at an open database; what was found before an error stays found. `scripts` make the versions known.
 
     Raises:
         StartRefusedError: as `survey`.
         sqlite3.Error: it is damaged, or the disk fails.
 
     """
-    version = require_known(connection, database=database, newest=newest)
-    if not version:
+    stamp = require_known(connection, database=database, scripts=scripts)
+    found.fault = stamp.fault
+    if not stamp.version and not stamp.fault:
         found.empty = True
         return
     connection.execute("BEGIN")  # one snapshot, also beside a person's shell
     problems = [" ".join(str(row[0]).split()) for row in connection.execute("PRAGMA quick_check(5)")]
     if problems != ["ok"]:
-        found.fault = "; ".join(problems)
+        found.fault = found.fault or "; ".join(problems)
+    found.fault = found.fault or order_fault(connection)
     row = connection.execute("SELECT station, instance FROM meta").fetchone()
     try:
         for link in verify(_links(connection)):
             _note(link, found, mark=mark)
     except (BrokenChainError, ValueError) as error:
         found.fault = found.fault or f"the custody chain is broken: {error}"
-    if version == newest:
+    if stamp.version == len(scripts):
         found.fault = found.fault or _unreadable(connection)
     connection.execute("COMMIT")
     if row is None:
