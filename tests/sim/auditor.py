@@ -160,10 +160,11 @@ class Auditor:
         self.unlinked.append((camera, path, digest))
 
     def listed(self, camera: SimCamera) -> None:
-        """Note whose card was listed to its end while the station knew of its twin in another bay."""
+        """Note whose card was listed to its end, the last time, while the station knew of its twin in another bay."""
         docked = [told[0] for told in self._rack.told.values() if told is not None]
-        if any(other is not camera and other.identity == camera.identity for other in docked):
-            self._twins.add((camera.name, camera.stay))
+        beside = any(other is not camera and other.identity == camera.identity for other in docked)
+        # Once its twin is taken out, it is listed anew where it lies.
+        (self._twins.add if beside else self._twins.discard)((camera.name, camera.stay))
 
     def discarding(self, clip_id: str) -> None:
         """Judge the end of a copy in the spool (I12)."""
