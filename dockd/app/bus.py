@@ -85,8 +85,12 @@ class Bus:
         space: Space,
         strays: StrayCopies,
         uplink: Bell,
+        reclaim: Bell,
     ) -> None:
-        """Begin with nothing docked; `uplink` is rung for every clip that is ready to be uploaded."""
+        """Begin with nothing docked.
+
+        `uplink` is rung for every clip that is ready to be uploaded, `reclaim` for every file that finds no room.
+        """
         self._ledger = ledger
         self._keys = keys
         self._spool = spool
@@ -95,6 +99,7 @@ class Bus:
         self._space = space
         self._strays = strays
         self._uplink = uplink
+        self._reclaim = reclaim
         self._bell = Bell()
         self._guests: dict[DockingId, _Guest] = {}
         self._first: DockingId | None = None
@@ -149,9 +154,14 @@ class Bus:
         return self._guests[docking].stay.kept_files if docking in self._guests else 0
 
     @property
+    def crowded(self) -> bool:
+        """Say whether any file waits for room."""
+        return any(guest.crowded for guest in self._guests.values())
+
+    @property
     def full(self) -> bool:
         """Say whether copying stands still for want of room."""
-        return self._no_copy and any(guest.crowded for guest in self._guests.values())
+        return self._no_copy and self.crowded
 
     @property
     def resting(self) -> bool:
@@ -279,7 +289,7 @@ class Bus:
             self._uplink.ring()
             return
         rung = salvage_clip if clip.key in guest.torn else copy_clip
-        async with self._space.reserved(clip.length_bytes):
+        async with self._space.reserved(clip):
             copied = await rung(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
         self._strays.taken(copied.clip_id)
         self._refusals = 0
@@ -333,6 +343,7 @@ class Bus:
         self._refusals += 1
         if self._refusals >= TRIES:
             self._copies_from_s = now_s + DISK_WAIT_S
+        self._reclaim.ring()
 
     async def _usb_failed(self, job: Job, guest: _Guest, detail: str) -> None:
         # Counted by camera, not by clip: a dead camera must not cost the bus a deadline for each of its files. One that

@@ -256,8 +256,11 @@ class Ledger(Protocol):
         """Say which of these copies a clip on record has in the spool."""
         ...
 
-    async def next_reclaim(self, *, receipted_before_utc: str) -> Clip | None:
-        """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""
+    async def next_reclaim(self, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+        """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares.
+
+        `copying` names the clips that are being copied: none of them may turn out to be this one, come back.
+        """
         ...
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:

@@ -87,7 +87,13 @@ class Station:
         self._strays = StrayCopies(ledger=ports.ledger, spool=ports.spool)
         self.quarantine = Quarantine(ledger=ports.ledger, spool=ports.spool, bays=self)
         self._reclaimer = Reclaimer(
-            ledger=ports.ledger, spool=ports.spool, clock=ports.clock, policy=policy, made_room=self._made_room
+            ledger=ports.ledger,
+            spool=ports.spool,
+            clock=ports.clock,
+            policy=policy,
+            space=self._space,
+            crowded=self._crowded,
+            made_room=self._made_room,
         )
         self._reporter = self._reporter_of(ports.broker)
         self._accountant = Accountant(
@@ -258,6 +264,7 @@ class Station:
             space=self._space,
             strays=self._strays,
             uplink=self._uplink.bell,
+            reclaim=self._reclaimer.bell,
         )
 
     def _keeper(self, number: BayId) -> BayKeeper:
@@ -287,6 +294,9 @@ class Station:
         if clip.state is ClipState.RECEIPTED:
             self._reclaimer.bell.ring()
         self._news()
+
+    def _crowded(self) -> bool:
+        return any(bus.crowded for bus in self._buses.values())
 
     def _made_room(self) -> None:
         for bus in self._buses.values():

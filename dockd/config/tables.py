@@ -168,8 +168,8 @@ class Spool(Table, frozen=True, kw_only=True):
     station stops copying, keeps everything and says so. The default is room for years of custody entries."""
 
     grace_s: Annotated[float, Meta(ge=0, le=30 * DAY_S)] = 0.0
-    """How long a copy stays here after its receipt is kept. The default removes it at once: footage that is not here
-    cannot be stolen with the station."""
+    """How long a copy stays here after its receipt is kept, unless a file waits for its room. The default removes it at
+    once: footage that is not here cannot be stolen with the station."""
 
 
 class Control(Table, frozen=True, kw_only=True):

@@ -173,17 +173,9 @@ async def _busy(world: World) -> bool:
     """Whether anything is left to do; the station does not wait for receipts that are overdue, we do."""
     station = world.running.station
     overdue = (await station.view()).uplink.overdue_files
-    if _stuck(world):
-        return False
+    if station.stuck:
+        return False  # only another camera can make room: receipted copies wait for nothing
     return not (station.offloaded and station.uploaded) or overdue > 0
-
-
-def _stuck(world: World) -> bool:
-    """Whether only another camera can make room; while receipted copies have a grace, time can."""
-    graced = world.setup.policy.grace_s and any(
-        row.state in PROVEN and row.clip_id in world.disk.seen for row in world.auditor.rows()
-    )
-    return world.running.station.stuck and not graced
 
 
 def _is_second_twin(world: World, camera: SimCamera) -> bool:
@@ -195,7 +187,7 @@ async def _judge_docked(world: World, docked: list[SimCamera], *, strict: bool) 
     """Every file of a docked camera is dealt with, and its lamp says so; say whether a lost clip keeps any back."""
     left = False
     bays = {bay.number: bay for bay in (await world.running.station.view()).bays}
-    if _stuck(world):
+    if world.running.station.stuck:
         return True
     for camera in docked:
         assert camera.bay is not None

@@ -20,7 +20,7 @@ from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Entry, Link
 from dockd.domain.erasure import ErasePermit, Refusal
 from dockd.domain.listing import listing_of
-from dockd.domain.model import Assurance, Clip, ClipState, ListedFile, Listing, Sha256
+from dockd.domain.model import Assurance, Clip, ClipKey, ClipState, ListedFile, Listing, Sha256
 from dockd.domain.receipt import Claims, Expected, Flaw, ReceiptError, check_claims, parse_receipt
 from dockd.edges.ledger.core import _INSERT_LINK, LedgerCore
 from dockd.edges.ledger.ledger import StationLedger
@@ -158,8 +158,8 @@ def test_a_custody_entry_outside_its_transaction_is_caught(monkeypatch: pytest.M
 def test_a_copy_given_up_for_want_of_room_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     next_reclaim = StationLedger.next_reclaim
 
-    async def oldest(ledger: StationLedger, *, receipted_before_utc: str) -> Clip | None:
-        clip = await next_reclaim(ledger, receipted_before_utc=receipted_before_utc)
+    async def oldest(ledger: StationLedger, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+        clip = await next_reclaim(ledger, receipted_before_utc=receipted_before_utc, copying=copying)
         return clip or await ledger.next_upload(skip=frozenset(), wanted=Assurance.ACCEPTED)
 
     monkeypatch.setattr(StationLedger, "next_reclaim", oldest)

@@ -2,15 +2,16 @@
 
 import asyncio
 import json
+from collections.abc import Callable
 
 import pytest
 
-from dockd.app.ports import Room, Spool
-from dockd.domain.model import ClipId, Sha256
+from dockd.app.ports import Copied, Room, Spool
+from dockd.domain.model import Clip, ClipId, ClipKey, ListedFile, Sha256
 from dockd.domain.recovery import Basis, Lost
 from dockd.domain.space import NO_STRAYS, Strays
 from dockd.errors import Reason, TransientError
-from tests.sim.cameras import SimCamera, SimFile
+from tests.sim.cameras import SimCamera, SimCard, SimFile
 from tests.sim.fate import Fault
 from tests.sim.scene import Scene, play, policy
 
@@ -121,6 +122,170 @@ def test_a_file_too_large_for_the_spool_does_not_keep_smaller_ones_back() -> Non
         assert not world.running.station.offloaded
 
     play(scene)
+
+
+@pytest.mark.promise("I13", "I17")
+@pytest.mark.parametrize("jump_s", [0.0, -365 * 86_400.0], ids=["in one day", "of a day that has yet to come"])
+def test_a_grace_ends_at_once_where_a_file_waits_for_the_room(jump_s: float) -> None:
+    """Receipts that the wall clock dates next year, and then is put right, are no reason to keep a disk full."""
+
+    async def scene(world: Scene) -> None:
+        world.disk.capacity_bytes = 1000 + 2 * 900
+        world.dock(world.camera("early", TWO), 1)
+        await world.rest()
+        assert len(world.disk.seen) == 2
+        world.clock.ahead_s += jump_s
+        world.dock(world.camera("late", CLIP), 2)
+        await world.until(lambda: len(world.auditor.rows()) == 3)
+        await world.rest(within_s=5.0)
+        assert [row.state for row in world.auditor.rows()] == ["erased"] * 3
+        # One made room enough, and so the other keeps its grace.
+        assert world.notes("reclaimed") == 1
+        await asyncio.sleep(30)
+        assert world.disk.seen.keys() == {row.clip_id for row in world.auditor.rows()[1:]}
+
+    play(scene, policy=policy(grace_s=600.0))
+
+
+def _replace(camera: SimCamera, path: bytes, data: bytes) -> None:
+    camera.files[path] = SimFile(data=data, mtime_ns=77)
+
+
+async def _dock_again(world: Scene, camera: SimCamera) -> None:
+    world.pull(camera)
+    await asyncio.sleep(1)
+    world.dock(camera, 1)
+
+
+@pytest.mark.promise("I17")
+def test_a_receipted_copy_makes_room_for_the_file_that_took_its_place_on_the_camera() -> None:
+    async def scene(world: Scene) -> None:
+        world.disk.capacity_bytes = 1000 + 900
+        world.plan(Fault.BLACK_HOLE)
+        camera = world.camera("cam", CLIP)
+        world.dock(camera, 1)
+        await world.until(lambda: world.clips("A.MP4")[0].state == "copied" if world.clips("A.MP4") else False)
+        _replace(camera, b"A.MP4", b"z" * 900)
+        await _dock_again(world, camera)
+        await world.until(lambda: world.running.station.full)
+        assert [row.state for row in world.clips("A.MP4")] == ["copied", "found"]
+        world.plan(Fault.BLACK_HOLE, 0)
+        await world.rest(within_s=300.0)
+        assert [row.state for row in world.clips("A.MP4")] == ["receipted", "erased"]
+        assert not camera.files
+
+    play(scene)
+
+
+async def _erased_and_kept(world: Scene, monkeypatch: pytest.MonkeyPatch) -> SimCamera:
+    """Erase a file whose copy here cannot be removed yet; then the file comes back."""
+
+    async def discard(clip_id: ClipId) -> None:
+        raise TransientError(Reason.DISK, f"removing {clip_id}: Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(world.running.spool, "discard", discard)
+        camera = world.camera("cam", CLIP)
+        world.dock(camera, 1)
+        await world.until(lambda: [row.state for row in world.clips("A.MP4")] == ["erased"])
+        await asyncio.sleep(1)
+    _replace(camera, b"A.MP4", CLIP["A.MP4"])
+    return camera
+
+
+@pytest.mark.promise("I8", "I12")
+def test_a_copy_does_not_go_while_it_is_made_anew_for_a_file_that_came_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(world: Scene) -> None:
+        camera = await _erased_and_kept(world, monkeypatch)
+        copy, made = SimCard.copy, asyncio.Event()
+
+        async def slow(card: SimCard, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
+            copied = await copy(card, file, progress=progress)
+            made.set()
+            await asyncio.sleep(300)  # the copier's answer is long on its way
+            return copied
+
+        ledger, asked = world.running.ledger, list[frozenset[ClipKey]]()
+        next_reclaim = ledger.next_reclaim
+
+        async def counted(*, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+            asked.append(copying)
+            return await next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+
+        monkeypatch.setattr(SimCard, "copy", slow)
+        monkeypatch.setattr(ledger, "next_reclaim", counted)
+        await _dock_again(world, camera)
+        await made.wait()
+        await asyncio.sleep(200)
+        assert 1 <= len(asked) <= 5
+        assert [row.state for row in world.clips("A.MP4")] == ["erased", "found"]
+        assert (len(world.disk.seen), world.notes("reclaimed")) == (1, 0)
+        await world.rest()
+        await asyncio.sleep(100)
+        assert [row.state for row in world.clips("A.MP4")] == ["erased", "erased"]
+        assert (world.disk.seen, world.notes("reclaimed")) == ({}, 2)
+
+    play(scene)
+
+
+@pytest.mark.promise("I8", "I12")
+def test_an_answer_older_than_the_copy_that_is_made_anew_gives_up_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(world: Scene) -> None:
+        camera = await _erased_and_kept(world, monkeypatch)
+        world.plan(Fault.BLACK_HOLE)
+        ledger, asked, late = world.running.ledger, asyncio.Event(), asyncio.Event()
+        next_reclaim = ledger.next_reclaim
+
+        async def slow(*, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+            clip = await next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+            if clip is not None and not asked.is_set():
+                asked.set()
+                await late.wait()
+            return clip
+
+        monkeypatch.setattr(ledger, "next_reclaim", slow)
+        await asked.wait()
+        await _dock_again(world, camera)
+        await world.until(lambda: [row.state for row in world.clips("A.MP4")] == ["erased", "copied"])
+        late.set()
+        await asyncio.sleep(100)
+        assert (len(world.disk.seen), world.notes("reclaimed")) == (1, 0)
+        world.plan(Fault.BLACK_HOLE, 0)
+        await world.rest()
+        await asyncio.sleep(1)
+        assert (world.disk.seen, world.notes("reclaimed")) == ({}, 2)
+
+    play(scene)
+
+
+@pytest.mark.promise("I8", "I12")
+def test_a_file_that_came_back_is_copied_once_its_old_copy_is_gone_and_others_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def scene(world: Scene) -> None:
+        camera = await _erased_and_kept(world, monkeypatch)
+        spool, asked, gone = world.running.spool, asyncio.Event(), asyncio.Event()
+        discard = spool.discard
+
+        async def slow(clip_id: ClipId) -> None:
+            asked.set()
+            await gone.wait()
+            await discard(clip_id)
+
+        monkeypatch.setattr(spool, "discard", slow)
+        await asked.wait()
+        await _dock_again(world, camera)
+        world.dock(world.camera("other", {"A.MP4": b"o" * 901}), 2)
+        await world.until(
+            lambda: any(row.length_bytes == 901 and row.state == "erased" for row in world.auditor.rows())
+        )
+        assert [row.state for row in world.clips("A.MP4")] == ["erased", "found", "erased"]
+        gone.set()
+        await world.rest()
+        assert {row.state for row in world.auditor.rows()} == {"erased"}
+        assert not world.disk.seen
+
+    play(scene, buses={1: "a", 2: "b"})
 
 
 def _forget(world: Scene) -> None:

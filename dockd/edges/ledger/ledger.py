@@ -203,9 +203,10 @@ class StationLedger:
         """Say which of these copies a clip on record has in the spool."""
         return await self._runner.fetch(reads.spooled(copies))
 
-    async def next_reclaim(self, *, receipted_before_utc: str) -> Clip | None:
+    async def next_reclaim(self, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
         """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""
-        return await self._runner.fetch(reads.next_reclaim(receipted_before_utc=receipted_before_utc))
+        query = reads.next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+        return await self._runner.fetch(query)
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:
         """Give every clip of a clip's recording in its docking, itself included."""

@@ -63,12 +63,12 @@ def next_upload(*, skip: Collection[ClipKey], wanted: Assurance) -> Query[Clip |
     return Query(sql=_NEXT_UPLOAD[wanted], parameters=(json.dumps(list(skip)),), decode=_first_clip)
 
 
-def next_reclaim(*, receipted_before_utc: str) -> Query[Clip | None]:
-    """The longest receipted clip in the spool whose copy nothing open shares, or is about to share.
+def next_reclaim(*, receipted_before_utc: str, copying: Collection[ClipKey]) -> Query[Clip | None]:
+    """The longest receipted clip in the spool whose copy nothing open shares, nor any of `copying` may come to share.
 
-    A whole file never shares what was salvaged of it: kept for its sake, it would keep the file from finding room.
+    A file that still waits to be copied keeps no copy here: it may be waiting for that copy's room.
     """
-    return Query(sql=_NEXT_RECLAIM, parameters=(receipted_before_utc,), decode=_first_clip)
+    return Query(sql=_NEXT_RECLAIM, parameters=(receipted_before_utc, json.dumps(sorted(copying))), decode=_first_clip)
 
 
 def spooled(copies: Collection[ClipId]) -> Query[frozenset[ClipId]]:
@@ -220,19 +220,22 @@ _NEXT_UPLOAD = {
 }
 """One statement for each assurance that may be wanted."""
 
-# A file of the same path and length that is still to be copied may turn out to be this very clip, come back after it
-# was erased: then its new copy lies where this one does.
+# A file of the same path and length that is being copied may turn out to be this very clip, come back after it was
+# erased: then its new copy lies where this one does. A file that is only found has no copy, though it had one and a
+# clip id with it.
 _NEXT_RECLAIM = """
 SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in
 WHERE c.key = (
     SELECT key FROM clips s
     WHERE s.spooled = 1 AND s.receipted_utc IS NOT NULL AND s.receipted_utc < ?1
         AND NOT EXISTS (
-            SELECT 1 FROM clips o WHERE o.clip_id = s.clip_id AND o.receipted_utc IS NULL
+            SELECT 1 FROM clips o WHERE o.clip_id = s.clip_id AND o.receipted_utc IS NULL AND o.state <> 'found'
         )
-        AND (s.gaps <> '' OR NOT EXISTS (
-            SELECT 1 FROM clips o WHERE o.state = 'found' AND o.path = s.path AND o.length_bytes = s.length_bytes
-        ))
+        AND NOT EXISTS (
+            SELECT 1 FROM clips o
+            WHERE o.state = 'found' AND o.path = s.path AND o.length_bytes = s.length_bytes
+                AND o.key IN (SELECT value FROM json_each(?2))
+        )
     ORDER BY s.receipted_utc LIMIT 1
 )
 """
