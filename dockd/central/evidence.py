@@ -8,6 +8,7 @@ import mmap
 import os
 import threading
 from hashlib import sha256
+from itertools import chain, count
 from pathlib import Path
 
 from dockd.central.index import Upload
@@ -90,9 +91,13 @@ class Evidence:
             raise _dead(target.parent, error) from error
 
     def set_aside(self, key: str) -> None:
-        """Take a stored object that has rotted out of the way, so that the next station's bytes can take its place."""
+        """Take a stored object that has rotted out of the way, so that the next station's bytes can take its place.
+
+        One that rotted before stays as it is: of two damaged copies more can be read than of one.
+        """
         target = self.path(key)
-        target.rename(target.with_name(f"{key}.damaged"))
+        names = chain([f"{key}.damaged"], (f"{key}.damaged-{number}" for number in count(2)))
+        target.rename(next(aside for name in names if not (aside := target.with_name(name)).exists()))
         sync_folder(target.parent)
 
     def _verify(self, path: Path, upload: Upload) -> None:

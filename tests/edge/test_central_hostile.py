@@ -369,6 +369,16 @@ def test_an_object_is_set_aside_durably(tmp_path: Path) -> None:
     assert (tmp_path / "objects/ab" / ("ab" * 32 + ".damaged")).read_bytes() == b"rotten"
 
 
+def test_an_object_that_rots_again_is_set_aside_beside_the_one_before(tmp_path: Path) -> None:
+    evidence = Evidence(tmp_path / "objects")
+    evidence.prepare()
+    for data in (b"rotten", b"again", b"a third time"):
+        evidence.path("ab" * 32).write_bytes(data)
+        evidence.set_aside("ab" * 32)
+    kept = {path.name.removeprefix("ab" * 32): path.read_bytes() for path in (tmp_path / "objects/ab").iterdir()}
+    assert kept == {".damaged": b"rotten", ".damaged-2": b"again", ".damaged-3": b"a third time"}
+
+
 async def test_the_log_of_readings_stays_whole_lines_after_a_short_write(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
