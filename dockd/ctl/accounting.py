@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from dockd.ctl.desk import Desk
 from dockd.ctl.exits import EX_FAILED, EX_OK
-from dockd.ctl.printing import print_json, shown
+from dockd.ctl.printing import print_json, say
 
 if TYPE_CHECKING:
     from dockd.edges.control.shape import Document, Json
@@ -33,16 +33,16 @@ def account(desk: Desk, arguments: argparse.Namespace) -> int:
         return EX_OK if all(row["acknowledged"] for row in found) else EX_FAILED
     _print_last(cast("Document | None", document["last"]))
     if document["reason"]:
-        print(f"  not compared just now: {document['reason']}: {document['detail']}")
+        say(f"  not compared just now: {document['reason']}: {document['detail']}")
     elif document["offered"] is False:
-        print("  not compared: this store lists no receipts")
+        say("  not compared: this store lists no receipts")
     for store, files in cast("dict[str, int]", document["elsewhere"]).items():
-        print(f"  {files} receipts are of another store ({shown(store)})")
+        say(f"  {files} receipts are of another store ({store})")
     code = EX_OK
     for row in rows:
         when = f"since {row['since_utc']}, {row['times']} times, last {row['last_utc']}"
-        seen = f"  [looked at by {shown(row['acknowledged'])}]" if row["acknowledged"] else ""
-        print(f"  {row['kind']:<13} {row['clip_id'] or '-':<64}  {shown(row['detail'])} ({when}){seen}")
+        seen = f"  [looked at by {row['acknowledged']}]" if row["acknowledged"] else ""
+        say(f"  {row['kind']:<13} {row['clip_id'] or '-':<64}  {row['detail']} ({when}){seen}")
         code = code if row["acknowledged"] else EX_FAILED
     return code
 
@@ -56,16 +56,16 @@ def acknowledge(desk: Desk, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(answer)
     else:
-        print(f"{answer['acknowledged']} differences noted as looked at; {len(numbers)} are open")
+        say(f"{answer['acknowledged']} differences noted as looked at; {len(numbers)} are open")
     return EX_OK
 
 
 def _print_last(last: "Document | None") -> None:
     if last is None:
-        print("no account was closed yet")
+        say("no account was closed yet")
         return
     about = f"docking {last['docking']}" if last["docking"] is not None else "the whole station"
     against = "compared with the store" if last["compared"] else "not compared with the store"
-    print(f"account of {about}, {last['utc']}, {against}")
+    say(f"account of {about}, {last['utc']}, {against}")
     for name, count in cast("dict[str, dict[str, int]]", last["account"]).items():
-        print(f"  {name:<13} {count['files']:>8} files {count['bytes']:>16} bytes")
+        say(f"  {name:<13} {count['files']:>8} files {count['bytes']:>16} bytes")

@@ -13,6 +13,7 @@ from typing import Any
 from dockd.ctl import accounting, looking, quarantine
 from dockd.ctl.desk import Daemon, Desk
 from dockd.ctl.exits import EPILOG, EX_CONFIG, EX_FAILED, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OK, EX_UNAVAILABLE
+from dockd.ctl.printing import shown
 from dockd.edges.control.client import DaemonDownError, ForbiddenError, UnknownError
 from dockd.errors import ConfigError, DockdError, OutputError, StartRefusedError
 
@@ -117,5 +118,7 @@ def _mute() -> None:
 
 
 def _say(error: Exception, code: int) -> int:
-    sys.stderr.write(f"dockctl: {error}\n")
+    # A configuration has a problem a line; whatever else a line holds is somebody's own.
+    lines = map(str, error.problems) if isinstance(error, ConfigError) else [str(error)]
+    sys.stderr.write("".join(f"dockctl: {shown(line)}\n" for line in lines))
     return code

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from dockd.ctl.desk import Desk
 from dockd.ctl.exits import EX_FAILED, EX_OK
-from dockd.ctl.printing import print_json, shown, stream_json
+from dockd.ctl.printing import print_json, say, shown, stream_json
 from dockd.edges.control.shape import Document
 
 if TYPE_CHECKING:
@@ -28,24 +28,24 @@ def status(desk: Desk, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document)
         return EX_FAILED if trouble else EX_OK
-    print(f"station {document['station']}: {document['docked']} of {document['bays']} bays in use")
+    say(f"station {document['station']}: {document['docked']} of {document['bays']} bays in use")
     for state, counts in backlog.items():
         if counts["files"]:
-            print(f"  {state:<10} {counts['files']:>8} clips {counts['bytes']:>16} bytes")
-    print(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{shown(store['detail'])}")
+            say(f"  {state:<10} {counts['files']:>8} clips {counts['bytes']:>16} bytes")
+    say(f"  store      {store['reason'] or 'ok'}{': ' if store['detail'] else ''}{store['detail']}")
     if any(quarantine.values()):
-        print(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
+        say(f"  quarantine {quarantine['clips']} clips, {quarantine['cameras']} cameras: dockctl quarantine list")
     if differences:
-        print(f"  account    {differences} differences, {unseen} not looked at: dockctl account")
+        say(f"  account    {differences} differences, {unseen} not looked at: dockctl account")
     if document["continues"]:
-        print(f"  continues  {shown(document['continues'])}")
+        say(f"  continues  {document['continues']}")
     _print_strays(document)
     for bay, files in cast("dict[str, int]", document["kept"]).items():
-        print(f"  bay {bay:<6} {_kept(files)}")
+        say(f"  bay {bay:<6} {_kept(files)}")
     if document["spool_full"]:
-        print(f"  disk full  {shown(document['spool_full'])}")
+        say(f"  disk full  {document['spool_full']}")
     if document["faults"]:
-        print(f"  faults     bays {', '.join(map(str, cast('list[int]', document['faults'])))}")
+        say(f"  faults     bays {', '.join(map(str, cast('list[int]', document['faults'])))}")
     return EX_FAILED if trouble else EX_OK
 
 
@@ -59,11 +59,11 @@ def bays(desk: Desk, arguments: argparse.Namespace) -> int:
             work = cast("dict[str, int]", row["work"])
             lamp = f"{row['colour']} {row['rhythm']}" if row["colour"] != "dark" else "dark"
             done = f"{work['receipted_files']}/{work['files']} receipted, {work['left_files']} left"
-            print(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {shown(row['camera'] or '-'):<24} {done}")
+            say(f"bay {row['bay']:>2}  {row['phase']:<10} {lamp:<28} {shown(row['camera'] or '-'):<24} {done}")
             if row["kept_files"]:
-                print(f"        {_kept(cast('int', row['kept_files']))}")
+                say(f"        {_kept(cast('int', row['kept_files']))}")
             if row["reason"]:
-                print(f"        {row['reason']}: {shown(row['detail'])}\n        officer: {row['officer']}")
+                say(f"        {row['reason']}: {row['detail']}", f"        officer: {row['officer']}")
     return EX_FAILED if any(row["reason"] for row in rows) else EX_OK
 
 
@@ -74,10 +74,10 @@ def clips(desk: Desk, arguments: argparse.Namespace) -> int:
         stream_json("clips", rows)
         return EX_OK
     for row in rows:
-        detail = shown(row["detail"])
+        detail = row["detail"]
         why = f"  {row['reason']}: {detail}" if row["reason"] else f"  {detail}" if detail else ""
         clip_id = cast("str", row["clip_id"] or "-")[:16]
-        print(f"{row['state']:<10} {row['assurance']:<9} {row['length_bytes']:>14} {clip_id:<16} {row['name']}{why}")
+        say(f"{row['state']:<10} {row['assurance']:<9} {row['length_bytes']:>14} {clip_id:<16} {row['name']}{why}")
     return EX_OK
 
 
@@ -89,12 +89,12 @@ def receipts(desk: Desk, arguments: argparse.Namespace) -> int:
         return EX_OK
     if arguments.clip_id is None:
         for row in rows:
-            print(f"{row['clip_id']} {row['received_utc']} {row['length_bytes']:>14}")
+            say(f"{row['clip_id']} {row['received_utc']} {row['length_bytes']:>14}")
         return EX_OK
     first = next(rows, None)
     if first is None:
         raise FileNotFoundError(f"clip {arguments.clip_id}: there is no receipt for it here")
-    print(first["jws"])
+    say(str(first["jws"]))
     return EX_OK
 
 
@@ -105,24 +105,24 @@ def verify(desk: Desk, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print_json(document)
     else:
-        print(
+        say(
             f"{document['entries']} custody entries, {document['clips']} clips, {document['receipts']} receipts"
             f" ({document['signatures']}): {'clean' if not problems else f'{len(problems)} problems'}"
         )
         if document["compared"]:
-            print(f"  compared with {document['compared']} receipts of the store's list")
+            say(f"  compared with {document['compared']} receipts of the store's list")
         if document["continues"]:
-            print(f"  continues {shown(document['continues'])}")
+            say(f"  continues {document['continues']}")
         _print_strays(document)
         for problem in problems:
-            print(f"  {shown(problem)}")
+            say(f"  {problem}")
     return EX_FAILED if problems else EX_OK
 
 
 def _print_strays(document: Document) -> None:
     strays = cast("dict[str, int]", document["strays"])
     if strays["copies"]:
-        print(f"  spool      {strays['copies']} copies without a clip, {strays['bytes']} bytes")
+        say(f"  spool      {strays['copies']} copies without a clip, {strays['bytes']} bytes")
 
 
 def _kept(files: int) -> str:

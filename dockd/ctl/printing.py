@@ -1,6 +1,6 @@
-"""How dockctl prints: JSON, as one object or a list as long as it likes, and text that a camera chose.
+"""How dockctl prints: JSON, as one object or a list as long as it likes, and lines in which nothing steers a terminal.
 
-Owns the form on standard output.
+Owns the form of all that dockctl writes: no other module of it prints.
 """
 
 import json
@@ -20,6 +20,12 @@ def stream_json(name: str, rows: Iterator[Document]) -> None:
     for index, row in enumerate(rows):
         print(f"{',' if index else ''}\n  {json.dumps(row)}", end="")
     print("\n]}")
+
+
+def say(*lines: str) -> None:
+    """Print lines; whatever came from a camera, a store or a damaged ledger is in them, it stays within its line."""
+    for line in lines:
+        print(shown(line))
 
 
 def shown(text: object) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from dockd.ctl.desk import Desk
 from dockd.ctl.exits import EX_FAILED, EX_NOINPUT, EX_OK
-from dockd.ctl.printing import print_json, shown
+from dockd.ctl.printing import print_json, say, shown
 from dockd.edges.control.shape import Document
 
 if TYPE_CHECKING:
@@ -66,13 +66,13 @@ def list_(desk: Desk, arguments: argparse.Namespace) -> int:
         return code
     for row in rows:
         what = row["name"] if row["kind"] == "clip" else f"(camera, bay {row['bay']})"
-        seen = f"  [looked at by {shown(row['acknowledged'])}]" if row["acknowledged"] else ""
+        seen = f"  [looked at by {row['acknowledged']}]" if row["acknowledged"] else ""
         camera, why = shown(row["camera"]), f"{row['reason']}: {row['words']}"
-        print(f"{row['number']:>8}  {row['since_utc']}  {camera:<16}  {shown(what)}  {why}{seen}")
+        say(f"{row['number']:>8}  {row['since_utc']}  {camera:<16}  {what}  {why}{seen}")
     for reason, row in {row["reason"]: row for row in rows}.items():
-        print(f"\n{reason}:\n  officer  {row['officer']}\n  IT       {row['it']}")
+        say("", f"{reason}:", f"  officer  {row['officer']}", f"  IT       {row['it']}")
     if not rows:
-        print("nothing is in quarantine")
+        say("nothing is in quarantine")
     return code
 
 
@@ -84,7 +84,7 @@ def show_(desk: Desk, arguments: argparse.Namespace) -> int:
         print_json(case)
         return EX_OK
     lines = _clip_lines(case) if kind == "clip" else _camera_lines(case)
-    print("\n".join(lines))
+    say(*lines)
     return EX_OK
 
 
@@ -115,9 +115,9 @@ def _wish(desk: Desk, arguments: argparse.Namespace, verb: str, wanted: Document
     if arguments.json:
         print_json(answer)
     for result in () if arguments.json else results:
-        print(f"{result['number']:>8}  {result['outcome']}: {shown(result['words'])}")
+        say(f"{result['number']:>8}  {result['outcome']}: {result['words']}")
     if not (results or arguments.json):
-        print("nothing is in quarantine")
+        say("nothing is in quarantine")
     if any(result["outcome"] == "unknown" for result in results):
         return EX_NOINPUT
     return EX_OK if all(result["done"] for result in results) else EX_FAILED
@@ -130,7 +130,7 @@ def _clip_lines(case: Document) -> list[str]:
     clip = cast("Mapping[str, Json]", case["clip"])
     facts = {
         "clip": f"{case['number']}, {clip['state']}, assurance {clip['assurance']}",
-        "camera": f"{shown(clip['camera'])}, volume {shown(clip['volume'])}",
+        "camera": f"{clip['camera']}, volume {clip['volume']}",
         "file": f"{clip['name']}, {clip['length_bytes']} bytes, {clip['kind']}",
         "clip id": clip["clip_id"] or "not copied yet",
         "sha256": clip["sha256"] or "not copied yet",
@@ -148,8 +148,8 @@ def _clip_lines(case: Document) -> list[str]:
 
 def _camera_lines(case: Document) -> list[str]:
     facts = {
-        "camera": f"{shown(case['camera'])}, volume {shown(case['volume'])}",
-        "model": f"{shown(case['model'])} {shown(case['firmware'])}".strip(),
+        "camera": f"{case['camera']}, volume {case['volume']}",
+        "model": f"{case['model']} {case['firmware']}".strip(),
     }
     clips = cast("list[Mapping[str, Json]]", case["clips"])
     held = [f"  {each['number']:>8}  {each['reason']}  {each['name']}" for each in clips]
@@ -165,10 +165,10 @@ def _advice(case: Document) -> list[str]:
         return []
     facts = {
         "reason": f"{case['reason']}: {case['words']}",
-        "detail": shown(case["detail"]),
+        "detail": case["detail"],
         "officer": case["officer"],
         "IT": case["it"],
-        "looked at": shown(case["acknowledged"]),
+        "looked at": case["acknowledged"],
     }
     return _facts(facts)
 
@@ -178,7 +178,7 @@ def _dockings(case: Document) -> list[str]:
     for docking in cast("list[Mapping[str, Json]]", case["dockings"]):
         listed = f"{docking['files']} files listed" if docking["listed_utc"] else "never listed whole"
         end = "open" if docking["ended_utc"] is None else f"ended {docking['ended_utc']}"
-        broke = f", {docking['reason']}: {shown(docking['detail'])}" if docking["reason"] else ""
+        broke = f", {docking['reason']}: {docking['detail']}" if docking["reason"] else ""
         number_ = f"d{docking['docking']}"
         lines.append(f"  {number_:>8}  {docking['attached_utc']}  bay {docking['bay']}, {listed}, {end}{broke}")
     return lines
@@ -188,7 +188,7 @@ def _custody(case: Document) -> list[str]:
     lines = ["custody"]
     for entry in cast("list[Mapping[str, Json]]", case["custody"]):
         facts = cast("Mapping[str, str]", entry["facts"])
-        told = ", ".join(f"{name} {shown(facts[name])}" for name in ("reason", "detail", "why", "of") if name in facts)
+        told = ", ".join(f"{name} {facts[name]}" for name in ("reason", "detail", "why", "of") if name in facts)
         more = f" ({told})" if told else ""
-        lines.append(f"  {entry['seq']:>8}  {entry['utc']}  {shown(entry['actor'])}: {entry['words']}{more}")
+        lines.append(f"  {entry['seq']:>8}  {entry['utc']}  {entry['actor']}: {entry['words']}{more}")
     return lines
