@@ -13,12 +13,13 @@ import pytest
 from dockd.domain.model import ClipKey, ClipState, StationId
 from dockd.edges.ledger import views
 from dockd.edges.ledger.checkpoint import FILE as CHECKPOINT
-from dockd.edges.ledger.lock import LOCK
+from dockd.edges.ledger.lock import LOCK, lock
 from dockd.edges.ledger.rows import CLIP_COLUMNS
 from dockd.edges.ledger.schema import APPLICATION_ID, DATABASE, migrate, migrations, version_of
 from dockd.edges.ledger.start import connect, open_ledger, prepare
 from dockd.edges.seal import KEY_FILE
-from dockd.errors import InvariantError, Reason, StartRefusedError, TransientError
+from dockd.errors import InUseError, InvariantError, Reason, StartRefusedError, TransientError
+from tests.failing_disk import files_limited_to
 from tests.ledger_parts import INSTANCE, STATION, Ticks, bring, clips, docked, file, tampered, threaded
 
 HOLDER = """
@@ -42,6 +43,15 @@ async def made(folder: Path) -> None:
         (clip,) = await clips(ledger, 1)
         await bring(ledger, clip, ClipState.RECEIPTED)
         await ledger.undock(docking, early=True, left_files=1)
+
+
+def test_a_full_disk_keeps_nobody_from_taking_a_state_folder(tmp_path: Path) -> None:
+    with files_limited_to(0):
+        held = lock(tmp_path)
+    with held, pytest.raises(InUseError, match="is in use by process unknown"):
+        lock(tmp_path)
+    with lock(tmp_path):
+        assert (tmp_path / LOCK).read_text(encoding="ascii") == f"{os.getpid()}\n"
 
 
 async def test_a_new_state_folder_is_for_its_owner_alone(tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ def lock(state_dir: Path) -> BinaryIO:
             f"state folder {state_dir} is in use by process {holder}: stop that one first, or give this one a state"
             " folder of its own"
         ) from error
-    held.truncate(0)
-    held.write(f"{os.getpid()}\n".encode("ascii"))
+    with suppress(OSError):  # a full disk: only who asks next knows less
+        held.truncate(0)
+        held.write(f"{os.getpid()}\n".encode("ascii"))
     return held
 
 
