@@ -1,5 +1,6 @@
 """What dockctl's two desks refuse, and how they say it: a state folder that is no good, a socket that is no socket."""
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -77,6 +78,19 @@ async def test_a_file_in_the_sockets_place_is_kept_and_named(tmp_path: Path) -> 
             async with serving(desk, path=path, group=None):
                 raise AssertionError("it served")
     assert path.read_text() == "mine"
+
+
+async def test_a_daemon_that_cannot_answer_now_says_why(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    async def failing() -> Mapping[str, object]:
+        raise TransientError(Reason.DISK, "ledger: read: disk I/O error (SQLITE_IOERR_READ)")
+
+    path = tmp_path / "control.sock"
+    async with await threaded(tmp_path / "state") as ledger:
+        desk = Desk(view=failing, names={}, ledger=ledger, verify=failing, quarantine=None)  # type: ignore[arg-type] # never asked
+        async with serving(desk, path=path, group=None):
+            for question in ("status", "verify"):
+                assert await asyncio.to_thread(ctl.main, [question, "--socket", str(path)]) == ctl.EX_FAILED
+    assert capsys.readouterr().err == "dockctl: ledger: read: disk I/O error (SQLITE_IOERR_READ)\n" * 2
 
 
 def test_keys_that_cannot_be_remembered_are_said_with_the_file_and_may_work_later(tmp_path: Path) -> None:

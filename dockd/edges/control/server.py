@@ -38,6 +38,7 @@ from dockd.edges.control.shape import Document
 from dockd.edges.control.wishes import acknowledged_in, wishes_in
 from dockd.edges.ledger import account_reads, views
 from dockd.edges.ledger.ledger import StationLedger
+from dockd.errors import DockdError
 
 MOST_ROWS = 1000
 MOST_DIGITS = 18
@@ -64,7 +65,7 @@ async def serving(desk: Desk, *, path: Path, group: str | None) -> AsyncIterator
 
     A socket file left by a dead daemon is replaced: the lock on the state folder says that no other one lives.
     """
-    app = web.Application()
+    app = web.Application(middlewares=[_in_words])
     app.add_routes([*_routes(desk), *_account_routes(desk)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
@@ -100,6 +101,17 @@ def _remove(path: Path) -> None:
     # Only a socket: a setting that names some other file must not cost that file.
     if path.is_socket():
         path.unlink()
+
+
+@web.middleware
+async def _in_words(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Answer in the words of the error where a question cannot be answered now: people see them."""
+    try:
+        return await handler(request)
+    except DockdError as error:
+        raise web.HTTPServiceUnavailable(text=str(error)) from error
 
 
 def _routes(desk: Desk) -> list[web.RouteDef]:
