@@ -121,8 +121,8 @@ class AccountBook(Protocol):
         """Close an account: what people are shown, and a custody entry where something was compared or is wrong.
 
         `given` is the store's own count, None where nothing was compared. `wrong` is what closing it brought up; what
-        is not said again when a later day is closed is settled. The entry is an alarm only where other differences are
-        open than when it was last one. A docking's account is closed once.
+        is not said again when a later day is closed is settled, but for what is wrong with one docking. The entry is an
+        alarm only where other differences are open than when it was last one. A docking's account is closed once.
         """
         ...
 

@@ -178,6 +178,26 @@ def test_a_docking_whose_clips_do_not_add_up_is_told() -> None:
 
 
 @pytest.mark.promise("I18")
+def test_files_of_a_docking_that_never_came_on_record_are_not_forgotten_with_the_day() -> None:
+    async def scene(world: Scene) -> None:
+        camera = world.camera("cam", CLIPS)
+        world.dock(camera, 1)
+        await world.rest()
+        world.books.connection.execute("UPDATE dockings SET files = 9")
+        world.pull(camera)
+        await asyncio.sleep(2)
+        for _ in range(3):
+            await whole_day(world)
+        assert differences(world) == [
+            ("miscounted", "", "docking 1: 9 files were listed on the camera, and 5 are on record")
+        ]
+        assert facts(world, "difference") == [("docking", None)]
+        assert facts(world, "unreconciled")[-1] == ("daily", None)
+
+    play(scene)
+
+
+@pytest.mark.promise("I18")
 def test_a_store_whose_count_is_not_that_of_its_list_is_told() -> None:
     async def scene(world: Scene) -> None:
         size = world.accounts.size

@@ -191,7 +191,10 @@ def _said(core: LedgerCore, wrong: Sequence[Difference], *, occasion: Occasion, 
     """Keep what the closing of an account brought up; at the end of a day, settle what is not said any more."""
     round_ = _keep(core, wrong, time=time)
     if occasion is Occasion.DAILY:
-        core.connection.execute("DELETE FROM differences WHERE round < ? AND closing = 1", (round_,))
+        # What is wrong with one docking is said when that is closed, once: nothing mends it, and no day takes it back.
+        core.connection.execute(
+            "DELETE FROM differences WHERE round < ? AND closing = 1 AND cause NOT GLOB 'docking *'", (round_,)
+        )
         core.connection.execute("UPDATE accounting SET whole_utc = ?", (time.utc,))
 
 
