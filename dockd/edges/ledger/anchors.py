@@ -12,15 +12,15 @@ from dockd.domain.receipt import NO_LEAF, Receipt, ReceiptError, parse_receipt
 from dockd.edges.ledger.findings import Findings
 from dockd.edges.ledger.rows_check import Verifier
 
-# Clips by index, present and former names apart: an OR of the two would walk the whole chain for every receipt.
+# Clips by index, present and former names apart: an OR of the two would walk the whole chain for every receipt. The row
+# of a present name is held against the chain elsewhere; that of a former one is believed only where an entry says it.
 HOLDS = """
 SELECT EXISTS (
-    SELECT 1 FROM (
-        SELECT key FROM clips WHERE clip_id = ?1
-        UNION ALL
-        SELECT clip FROM former WHERE clip_id = ?1
-    ) c JOIN custody e ON e.clip = c.key
-    WHERE ?2 = ?3 OR e.hash = ?2
+    SELECT 1 FROM clips c JOIN custody e ON e.clip = c.key
+    WHERE c.clip_id = ?1 AND (?2 = ?3 OR e.hash = ?2)
+    UNION ALL
+    SELECT 1 FROM former f JOIN custody e ON e.clip = f.clip
+    WHERE f.clip_id = ?1 AND (?2 = ?3 OR e.hash = ?2) AND json_extract(CAST(e.body AS TEXT), '$.clip_id') = ?1
 )
 """
 
