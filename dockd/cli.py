@@ -32,6 +32,8 @@ EX_NOPERM = 77
 EX_CONFIG = 78
 INTERRUPTED = 130
 CONFIG = Path("/etc/dockd/dockd.toml")
+SHORT_OF = ("can't start new thread", "failed to map segment", "annot allocate memory")
+"""How want of memory is put where it comes as no MemoryError: by threading, by the loader of libraries."""
 
 EPILOG = (
     "exit codes: 0 done, 1 something unproven or wrong, 2 usage, 69 not available, 70 dockd contradicts itself,"
@@ -42,7 +44,7 @@ EPILOG = (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; words about failures go to standard error."""
-    code = _run(_parser(sys.argv[1:] if argv is None else argv))
+    code = _run(sys.argv[1:] if argv is None else argv)
     if code == EX_IOERR:
         _mute()  # said already
     try:
@@ -56,12 +58,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _run(arguments: argparse.Namespace) -> int:
+def _run(argv: Sequence[str]) -> int:
     try:
+        arguments = _parser(argv)
         return int(arguments.run(arguments))
     except KeyboardInterrupt:
         return INTERRUPTED
-    except (DockdError, OSError) as error:
+    except (DockdError, OSError, MemoryError, RuntimeError, ImportError) as error:
         return _explain([error])
     except ExceptionGroup as group:
         return _explain(list(_leaves(group)))
@@ -144,14 +147,29 @@ def _leaves(group: BaseExceptionGroup[Exception]) -> Iterator[Exception]:
 def _explain(errors: Sequence[Exception]) -> int:
     """Say what went wrong, and give the code of the gravest; an error that nobody expected is raised as it is."""
     for error in errors:
-        if not isinstance(error, DockdError | OSError):
+        if not isinstance(error, DockdError | OSError) and not _scarce(error):
             raise error
-        sys.stderr.write(f"dockd: {error}\n")
+    for words in dict.fromkeys(map(_words, errors)):
+        sys.stderr.write(f"dockd: {words}\n")
     return max(_code(error) for error in errors)
+
+
+def _words(error: Exception) -> str:
+    if not _scarce(error):
+        return str(error)
+    said = str(error) or type(error).__name__
+    return f"the system gives no more memory or threads ({said}): nothing is lost; give dockd more, and run it again"
+
+
+def _scarce(error: Exception) -> bool:
+    named = isinstance(error, RuntimeError | ImportError) and any(words in str(error) for words in SHORT_OF)
+    return isinstance(error, MemoryError) or named
 
 
 def _code(error: Exception) -> int:  # noqa: PLR0911 - one line an exit code
     match error:
+        case _ if _scarce(error):
+            return EX_OSERR
         case ConfigError() | StartRefusedError() if not isinstance(error, InUseError):
             return EX_CONFIG
         case InUseError() | TransientError():
