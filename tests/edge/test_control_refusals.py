@@ -9,9 +9,10 @@ import pytest
 
 from dockd import ctl
 from dockd.edges.control.server import Desk, serving
+from dockd.edges.control.store_list import receipts_in
 from dockd.edges.keys import PinnedKeys, remember
 from dockd.edges.ledger.schema import DATABASE, migrate, migrations
-from dockd.errors import Reason, TransientError
+from dockd.errors import DockdError, Reason, TransientError
 from tests.ledger_parts import docked, file, threaded
 
 
@@ -91,6 +92,13 @@ async def test_a_daemon_that_cannot_answer_now_says_why(tmp_path: Path, capsys: 
             for question in ("status", "verify"):
                 assert await asyncio.to_thread(ctl.main, [question, "--socket", str(path)]) == ctl.EX_FAILED
     assert capsys.readouterr().err == "dockctl: ledger: read: disk I/O error (SQLITE_IOERR_READ)\n" * 2
+
+
+@pytest.mark.parametrize("text", ["{", '{"receipts": 7}', '{"receipts": ' + "[" * 200_000], ids=["cut", "other", "deep"])
+def test_a_file_that_is_no_list_of_receipts_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "told").write_text(text)
+    with pytest.raises(DockdError, match=r"told: is no answer to GET /receipts"):
+        receipts_in(tmp_path / "told")
 
 
 def test_keys_that_cannot_be_remembered_are_said_with_the_file_and_may_work_later(tmp_path: Path) -> None:

@@ -34,5 +34,5 @@ def _documents(file: Path, text: str) -> Iterator[str]:
             document, at = decoder.raw_decode(text, at)
             for line in document["receipts"]:
                 yield str(line["receipt"])
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise DockdError(f"{file}: is no answer to GET /receipts: {error!r}") from error
