@@ -94,7 +94,9 @@ async def test_a_daemon_that_cannot_answer_now_says_why(tmp_path: Path, capsys: 
     assert capsys.readouterr().err == "dockctl: ledger: read: disk I/O error (SQLITE_IOERR_READ)\n" * 2
 
 
-@pytest.mark.parametrize("text", ["{", '{"receipts": 7}', '{"receipts": ' + "[" * 200_000], ids=["cut", "other", "deep"])
+@pytest.mark.parametrize(
+    "text", ["{", '{"receipts": 7}', '{"receipts": ' + "[" * 200_000], ids=["cut", "other", "deep"]
+)
 def test_a_file_that_is_no_list_of_receipts_is_named(tmp_path: Path, text: str) -> None:
     (tmp_path / "told").write_text(text)
     with pytest.raises(DockdError, match=r"told: is no answer to GET /receipts"):
