@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from dockd.app.accounting import DAY_S, FIRST_S
+from dockd.app.accounting import DAY_S, FIRST_S, AccountView
 from dockd.domain.accounting import Given
 from dockd.domain.model import ClipId
 from tests.sim.auditor import Auditor
@@ -50,6 +50,13 @@ async def shift(world: Scene, files: dict[str, bytes] | None = None, *, name: st
 async def closed(world: Scene) -> None:
     """Wait for every account."""
     await world.until(lambda: world.running.station.accounted)
+
+
+async def shown(world: Scene) -> AccountView:
+    """How the accounts stand, as people are shown it."""
+    view = (await world.running.station.view()).account
+    assert view is not None
+    return view
 
 
 async def whole_day(world: Scene) -> None:

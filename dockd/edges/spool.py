@@ -19,6 +19,7 @@ from typing import Self
 from dockd.app.ports import Room
 from dockd.domain.container import has_header
 from dockd.domain.model import ClipId, Sha256
+from dockd.durable import sync_folder
 from dockd.edges.copies import copies_in
 from dockd.edges.standing import Standing
 from dockd.errors import InvariantError, Reason, TransientError
@@ -128,10 +129,10 @@ def _prepare(folder: Path, standing: Standing) -> None:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         for part in folder.glob("*.part"):
             part.unlink()
-        _sync(folder)
+        sync_folder(folder)
         standing.opened()
         # Its own name too, even when it was there: the one who made it may have died before that was synced.
-        _sync(folder.parent)
+        sync_folder(folder.parent)
 
 
 def _room(folder: Path) -> Room:
@@ -197,7 +198,7 @@ def _settle(path: Path) -> bool:
             return False
     try:
         os.fsync(fd)
-        _sync(path.parent)
+        sync_folder(path.parent)
     except OSError:
         return False  # never synced again, nor believed: it is copied anew
     finally:
@@ -209,12 +210,4 @@ def _discard(path: Path) -> None:
     with _disk("removing", path):
         path.unlink(missing_ok=True)
         # Even when it was gone: the one who removed it may have died before the folder was synced.
-        _sync(path.parent)
-
-
-def _sync(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
+        sync_folder(path.parent)

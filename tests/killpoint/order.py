@@ -32,16 +32,25 @@ class Unwatched:
 
 
 @dataclass(slots=True, kw_only=True)
-class StationWatch:
-    """Watches a station's calls; `faults` are the rules it broke."""
+class Watch:
+    """Holds calls against rules; `faults` are those that were broken."""
 
     scene: Scene
-    sees_syncs: bool = True
     faults: list[str] = field(default_factory=list)
     _unsynced: set[bytes] = field(default_factory=set)
     _dead: set[bytes] = field(default_factory=set)
     _nameless: set[bytes] = field(default_factory=set)
     _log_synced_bytes: int = 0
+
+    def _fault(self, promise: str, path: bytes, words: str) -> None:
+        self.faults.append(f"{promise}: {plain(path, self.scene.root)}: {words}")
+
+
+@dataclass(slots=True, kw_only=True)
+class StationWatch(Watch):
+    """Watches a station's calls."""
+
+    sees_syncs: bool = True
 
     def before(self, call: Call) -> None:
         """Hold a call against the rules."""
@@ -126,20 +135,10 @@ class StationWatch:
         if hashlib.sha256(Path(os.fsdecode(part)).read_bytes()).digest() not in whole:
             self._fault("I5", part, "given a name, and its bytes are those of no clip")
 
-    def _fault(self, promise: str, path: bytes, words: str) -> None:
-        self.faults.append(f"{promise}: {plain(path, self.scene.root)}: {words}")
-
 
 @dataclass(slots=True, kw_only=True)
-class StoreWatch:
-    """Watches a store's calls; `faults` are the rules it broke."""
-
-    scene: Scene
-    faults: list[str] = field(default_factory=list)
-    _unsynced: set[bytes] = field(default_factory=set)
-    _dead: set[bytes] = field(default_factory=set)
-    _nameless: set[bytes] = field(default_factory=set)
-    _log_synced_bytes: int = 0
+class StoreWatch(Watch):
+    """Watches a store's calls."""
 
     def before(self, call: Call) -> None:
         """Hold a call against the rules."""
@@ -193,9 +192,6 @@ class StoreWatch:
 
     def _is_object(self, path: bytes) -> bool:
         return path.startswith(os.fsencode(self.scene.store / "objects") + b"/")
-
-    def _fault(self, promise: str, path: bytes, words: str) -> None:
-        self.faults.append(f"{promise}: {plain(path, self.scene.root)}: {words}")
 
 
 def size_of(path: bytes) -> int:

@@ -7,7 +7,7 @@ import pytest
 from dockd.app import comparison
 from dockd.app.accounting import DAY_S, FIRST_S
 from dockd.errors import Reason
-from tests.account_scenes import CLIPS, closed, differences, facts, shift, whole_day
+from tests.account_scenes import CLIPS, closed, differences, facts, shift, shown, whole_day
 from tests.sim.fate import Fault
 from tests.sim.scene import Scene, play
 
@@ -25,8 +25,7 @@ def test_a_docking_that_ended_is_compared_stated_and_put_on_record() -> None:
             "pending_files": 0, "pending_bytes": 0, "quarantined_files": 0, "quarantined_bytes": 0,
         }  # fmt: skip
         assert said["listed"] == {"files": 5, "bytes": 500}
-        view = (await world.running.station.view()).account
-        assert view is not None
+        view = await shown(world)
         assert (view.differences, view.offered, view.reason) == (0, True, None)
         assert view.last is not None
         assert (view.last.occasion, view.last.docking, view.last.compared) == ("docking", 1, True)
@@ -97,14 +96,12 @@ def test_a_store_that_is_away_is_asked_again_and_the_account_is_closed_then() ->
         world.pull(camera)
         await asyncio.sleep(60)
         assert not world.running.station.accounted
-        view = (await world.running.station.view()).account
-        assert view is not None
+        view = await shown(world)
         assert (view.reason, view.last) == (Reason.NETWORK, None)
         assert "no answer" in view.detail
         world.plan(Fault.BLACK_HOLE, 0)
         await closed(world)
-        view = (await world.running.station.view()).account
-        assert view is not None
+        view = await shown(world)
         assert view.reason is None
         assert [occasion for occasion, _ in facts(world, "reconciled")] == ["docking", "daily"]
 

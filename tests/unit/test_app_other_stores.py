@@ -8,7 +8,7 @@ import pytest
 from dockd.app.accounting import FIRST_S
 from dockd.domain.model import Assurance
 from dockd.errors import Reason
-from tests.account_scenes import CLIP, closed, differences, facts, forged, kinds, shift, whole_day, without
+from tests.account_scenes import CLIP, closed, differences, facts, forged, kinds, shift, shown, whole_day, without
 from tests.sim.scene import Scene, play, policy
 
 
@@ -20,8 +20,7 @@ def test_a_store_without_a_list_leaves_the_local_half() -> None:
         await closed(world)
         assert world.notes("reconciled") == world.notes("difference") == 0
         assert not world.accounts.statements
-        view = (await world.running.station.view()).account
-        assert view is not None
+        view = await shown(world)
         assert view.offered is False
         assert view.last is not None
         assert (view.last.compared, view.last.account.pending.files) == (False, 5)
@@ -40,8 +39,7 @@ def test_a_store_that_listed_receipts_and_lists_none_any_more_is_no_store_withou
         await closed(world)
         world.accounts.offered = False
         await shift(world, CLIP, name="other")
-        view = (await world.running.station.view()).account
-        assert view is not None
+        view = await shown(world)
         assert view.reason is Reason.STORE
         assert view.detail == "the store listed its receipts up to 5 before, and lists none now"
 
@@ -56,13 +54,13 @@ def test_receipts_of_another_store_are_no_difference_and_are_told_once() -> None
         world.accounts.name, world.accounts.planted = "central-2", lambda _: []
         await shift(world, CLIP, name="other")
         await closed(world)
-        view = (await world.running.station.view()).account
+        view = await shown(world)
         assert (view.differences, dict(view.elsewhere)) == (0, {"simulated": 6})
         await whole_day(world)
         assert not world.notes("difference")
         world.accounts.name, world.accounts.planted = "simulated", list
         await whole_day(world)
-        assert dict((await world.running.station.view()).account.elsewhere) == {}
+        assert dict((await shown(world)).elsewhere) == {}
 
     play(scene)
 

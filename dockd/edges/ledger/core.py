@@ -153,10 +153,7 @@ class LedgerCore:
             StaleMoveError: the clip was listed in another docking since.
 
         """
-        old = self.clip(key)
-        if old.docking != docking:
-            raise StaleMoveError(f"clip {key}: docking {docking} was asked for, it was listed in {old.docking} since")
-        place = self.place(docking)
+        old, place = self._listed_in(key, docking)
         self.connection.execute("UPDATE clips SET superseded_in = ? WHERE key = ?", (docking, key))
         (new,) = self._insert(place, (file,), time=time)
         self._append(
@@ -173,10 +170,7 @@ class LedgerCore:
             StaleMoveError: the clip was listed in another docking since.
 
         """
-        of = self.clip(key)
-        if of.docking != docking:
-            raise StaleMoveError(f"clip {key}: docking {docking} was asked for, it was listed in {of.docking} since")
-        place = self.place(docking)
+        of, place = self._listed_in(key, docking)
         clip = replace(
             of,
             key=self._next_key(),
@@ -263,6 +257,12 @@ class LedgerCore:
         if row is None:
             raise InvariantError(f"docking {docking} is not in the ledger, expected a known docking")
         return Place(docking=docking, bay=row[0], camera=camera_of(row[1:]))
+
+    def _listed_in(self, key: ClipKey, docking: DockingId) -> tuple[Clip, Place]:
+        clip = self.clip(key)
+        if clip.docking != docking:
+            raise StaleMoveError(f"clip {key}: docking {docking} was asked for, it was listed in {clip.docking} since")
+        return clip, self.place(docking)
 
     def _clip_and_bay(self, key: ClipKey) -> tuple[Clip, BayId]:
         row = self.connection.execute(
