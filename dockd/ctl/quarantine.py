@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from dockd.edges.control.shape import Json
 
 NUMBER = re.compile(r"(d?)([0-9]{1,18})")
+KEPT = "files stay on their card whatever their receipt: their chains go on past their end, where nobody has read"
+KEPT_OFFICER = "Nothing: the lamp of the bay says whether the camera may be taken."
+KEPT_IT = (
+    "No alarm, but their room stays taken; dockctl clips --in receipted names what is safe at the store. When the card"
+    " is full, have it imaged and replaced; never repair it."
+)
 
 
 def number(text: str) -> tuple[str, int]:
@@ -61,8 +67,10 @@ def list_(desk: Desk, arguments: argparse.Namespace) -> int:
     cameras, clips = list(desk.rows("broken")), list(desk.rows("held"))
     rows = [*cameras, *clips]
     code = EX_OK if all(row["acknowledged"] for row in rows) else EX_FAILED
+    # Which bay holds which card, only a running station knows.
+    kept = [] if arguments.state else [_kept(row) for row in desk.rows("bays") if row["kept_files"]]
     if arguments.json:
-        print_json({"cameras": cast("Json", cameras), "clips": cast("Json", clips)})
+        print_json({"cameras": cast("Json", cameras), "clips": cast("Json", clips), "kept": cast("Json", kept)})
         return code
     for row in rows:
         what = row["name"] if row["kind"] == "clip" else f"(camera, bay {row['bay']})"
@@ -73,7 +81,22 @@ def list_(desk: Desk, arguments: argparse.Namespace) -> int:
         say("", f"{reason}:", f"  officer  {row['officer']}", f"  IT       {row['it']}")
     if not rows:
         say("nothing is in quarantine")
+    if kept:
+        say("", f"kept: {KEPT}", *(f"  bay {row['bay']:<4} {row['camera']}: {row['files']} files" for row in kept))
+        say(f"  officer  {KEPT_OFFICER}", f"  IT       {KEPT_IT}")
     return code
+
+
+def _kept(bay: Document) -> Document:
+    """Say what a card keeps that is in no quarantine."""
+    return {
+        "bay": bay["bay"],
+        "camera": bay["camera"],
+        "files": bay["kept_files"],
+        "words": KEPT,
+        "officer": KEPT_OFFICER,
+        "it": KEPT_IT,
+    }
 
 
 def show_(desk: Desk, arguments: argparse.Namespace) -> int:

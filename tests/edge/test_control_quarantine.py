@@ -1,11 +1,14 @@
 """What `dockctl quarantine` shows, over the local socket and on a folder at rest: words, numbers, exit codes."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from dockd import ctl
+from dockd.ctl.desk import Daemon
 from dockd.edges.control.offline import Folder
+from dockd.edges.control.shape import Document
 from tests.control_parts import Station, served
 from tests.ledger_parts import threaded
 
@@ -92,7 +95,7 @@ async def test_a_quarantine_that_is_empty_says_so(tmp_path: Path, capsys: pytest
         station = Station(tmp_path, ledger, capsys)
         said = await station.types("quarantine", "list")
         assert (said.code, said.out) == (ctl.EX_OK, "nothing is in quarantine\n")
-        assert (await station.types("quarantine", "list", "--json")).json == {"cameras": [], "clips": []}
+        assert (await station.types("quarantine", "list", "--json")).json == {"cameras": [], "clips": [], "kept": []}
 
 
 async def test_copies_without_a_clip_are_counted_in_words(station: Station) -> None:
@@ -109,3 +112,31 @@ async def test_a_card_that_keeps_files_is_said_to_in_words(station: Station, mon
     monkeypatch.setattr(Folder, "status", lambda self: {**status(self), "kept": {"3": 2}})
     said = await station.types("status", offline=True)
     assert "  bay 3      this card keeps 2 files: their chains go on past their end; it may be taken" in said.out
+
+
+async def test_what_a_card_keeps_is_listed_beside_the_quarantine_and_is_none(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who asks why a camera never gets empty asks here; its files are safe, so nothing alarms."""
+    rows = Daemon.rows
+    bays: list[Document] = [
+        {"bay": 2, "camera": "CAM0002", "kept_files": 0},
+        {"bay": 3, "camera": "CAM0001", "kept_files": 2},
+    ]
+
+    def asked(self: Daemon, question: str, **filters: str | None) -> Iterator[Document]:
+        return iter(bays) if question == "bays" else rows(self, question, **filters)
+
+    monkeypatch.setattr(Daemon, "rows", asked)
+    async with await threaded(tmp_path) as ledger, served(tmp_path, ledger):
+        station = Station(tmp_path, ledger, capsys)
+        said = await station.types("quarantine", "list")
+        assert said.code == ctl.EX_OK
+        assert said.out.startswith("nothing is in quarantine\n\nkept: files stay on their card whatever their receipt")
+        assert "\n  bay 3    CAM0001: 2 files\n  officer  Nothing: the lamp" in said.out
+        assert "CAM0002" not in said.out
+        (kept,) = (await station.types("quarantine", "list", "--json")).json["kept"]
+        assert (kept["bay"], kept["camera"], kept["files"]) == (3, "CAM0001", 2)
+        assert "imaged" in kept["it"]
+        offline = await station.types("quarantine", "list", offline=True)
+        assert offline.out == "nothing is in quarantine\n"
