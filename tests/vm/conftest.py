@@ -1,0 +1,34 @@
+"""A machine for each test, off again with it; deadlines for emulation on a machine that others use too."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vm.machine import Machine
+from tests.vm.warm import Bench, bench
+
+HERE = Path(__file__).resolve().parent
+LONGEST_S = 1800
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give the tests of this folder longer than others have, where they do not say themselves how long."""
+    for item in items:
+        if HERE in item.path.parents and item.get_closest_marker("timeout") is None:
+            item.add_marker(pytest.mark.timeout(LONGEST_S))
+
+
+@pytest.fixture(scope="session")
+def vm_bench() -> Iterator[Bench]:
+    """Image and snapshot, made first where `python -m tests.vm.prepare` did not run before."""
+    with bench() as made:
+        yield made
+
+
+@pytest.fixture
+def machine(vm_bench: Bench) -> Iterator[Machine]:
+    """A machine that is on, with a disk of its own."""
+    with vm_bench.machine() as made:
+        made.boot()
+        yield made
