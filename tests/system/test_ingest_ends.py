@@ -12,7 +12,7 @@ from tests.system.programs import Ingest, StoreProcess, dockctl, ingest, ingest_
 from tests.system.waiting import until
 
 KEY = "ed25519:1mneeScUh3SwbDC0fNoV_1bhE8pktoU1ZeTPBzfWnSY"
-SLOW = ("--limit", "64K")
+SLOW = ("--limit", "16K")
 pytestmark = pytest.mark.timeout(180)
 
 
