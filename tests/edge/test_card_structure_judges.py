@@ -12,9 +12,10 @@ import pytest
 
 from dockd.structure import ProblemKind, Structure, check
 from tests.card_images import Image
-from tests.crafted_cards import CLIP, ODD, exfat, fat
+from tests.crafted_cards import ODD, exfat, fat
 from tests.exfat_images import Exfat
 from tests.fat_images import Fat
+from tests.full_cards import CLIP
 
 PROGRAMS = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
 MUTATIONS = 60

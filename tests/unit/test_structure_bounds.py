@@ -8,9 +8,10 @@ import pytest
 from dockd.structure import ProblemKind, Structure, blocks, chains, check, names, tree
 from dockd.structure.verdict import MOST_PROBLEMS, Problem
 from tests.card_images import Image, Sparse
-from tests.crafted_cards import CLIP, exfat, fat
+from tests.crafted_cards import exfat, fat
 from tests.exfat_images import Exfat, summed
 from tests.fat_images import Fat, fat_slot, long_slots
+from tests.full_cards import CLIP
 
 GIB = 1 << 30
 

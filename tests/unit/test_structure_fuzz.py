@@ -10,9 +10,10 @@ from hypothesis import example, given, settings, strategies as st
 from dockd.structure import Structure, check
 from dockd.structure.verdict import MOST_PROBLEMS
 from tests.card_images import Sparse
-from tests.crafted_cards import CLIP, exfat, fat
+from tests.crafted_cards import exfat, fat
 from tests.exfat_images import Exfat
 from tests.fat_images import Fat
+from tests.full_cards import CLIP
 
 KINDS = ("fat12", "fat16", "fat32", "exfat")
 MOST_READS, MOST_READ_BYTES = 1200, 24 << 20
