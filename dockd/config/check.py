@@ -6,9 +6,9 @@ Owns how the types of `dockd.config.tables` are read, and the expectations made 
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
-from typing import Any
+from typing import Any, TypeVar
 
-from msgspec import convert
+from msgspec import Struct, convert
 from msgspec.inspect import (
     EnumType,
     Field,
@@ -28,6 +28,8 @@ from dockd.config.wording import MISSING, Finding, Path, listed, meant, shown
 
 Rule = Callable[[Any], str | None]
 """Gives the expectation that a value of the right type does not meet. Takes what its field's type has let through."""
+
+T = TypeVar("T", bound=Struct)
 
 _UNITS = {"_bytes_s": "bytes a second", "_bytes": "bytes", "_s": "seconds"}
 _LITERALS = {"token": "token_file", "password": "token_file", "key": "key_file"}
@@ -49,9 +51,19 @@ def findings(settings: Mapping[str, object]) -> Iterator[Finding]:
     yield from rules.of_bays(settings.get("bays"))
 
 
+def findings_as(kind: type[Struct], settings: Mapping[str, object]) -> Iterator[Finding]:
+    """Give everything that is wrong with a file that is one table of this kind: each value for itself."""
+    yield from _of_value((), settings, type_info(kind))
+
+
 def build(settings: Mapping[str, object]) -> Config:
     """Make the structs of settings that have no finding."""
-    return convert(settings, Config, dec_hook=lambda _, text: FilePath(text))
+    return build_as(Config, settings)
+
+
+def build_as(kind: type[T], settings: Mapping[str, object]) -> T:
+    """Make the struct of a file that has no finding."""
+    return convert(settings, kind, dec_hook=lambda _, text: FilePath(text))
 
 
 def expectation(field: Field) -> str:

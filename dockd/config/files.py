@@ -58,6 +58,16 @@ def parse(text: str, *, where: str) -> Config:
     return _checked([_document(text, where=where)])
 
 
+def read(path: Path) -> Mapping[str, object]:
+    """Read one TOML file as it is written, unchecked.
+
+    Raises:
+        ConfigError: it cannot be read, is too long, or is no TOML in UTF-8.
+
+    """
+    return _document(_text(path), where=str(path)).data
+
+
 def _files(path: Path, problems: list[Problem]) -> Sequence[Path]:
     folder = path.parent / "conf.d"
     try:
