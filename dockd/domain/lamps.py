@@ -13,6 +13,9 @@ from types import MappingProxyType
 
 from dockd.domain.bay import Bay, Phase
 
+_BLINKS = 2
+"""From so many phases on a lamp changes: one is steady, none is dark."""
+
 
 class Colour(StrEnum):
     """The colours that on/off channels can mix and people tell apart."""
@@ -23,6 +26,27 @@ class Colour(StrEnum):
     GREEN = "green"
     BLUE = "blue"
     RED = "red"
+
+
+class Channel(StrEnum):
+    """The three lights in one RGB lamp."""
+
+    RED = "red"
+    GREEN = "green"
+    BLUE = "blue"
+
+
+CHANNELS: Mapping[Colour, frozenset[Channel]] = MappingProxyType(
+    {
+        Colour.DARK: frozenset[Channel](),
+        Colour.WHITE: frozenset(Channel),
+        Colour.YELLOW: frozenset({Channel.RED, Channel.GREEN}),
+        Colour.GREEN: frozenset({Channel.GREEN}),
+        Colour.BLUE: frozenset({Channel.BLUE}),
+        Colour.RED: frozenset({Channel.RED}),
+    }
+)
+"""What is on where a colour is seen."""
 
 
 class Lamp(StrEnum):
@@ -130,7 +154,22 @@ def _ready(bay: Bay, *, issue_charge_pct: int) -> Lamp:
 def is_lit(lamp: Lamp, *, elapsed_s: float) -> bool:
     """Say whether a lamp is on, `elapsed_s` after it began to show; patterns repeat for ever."""
     phases = PATTERNS[lamp].phases
-    if len(phases) < 2:  # noqa: PLR2004 - one phase is steady, none is dark
+    if len(phases) < _BLINKS:
         return bool(phases)
     ends_s = tuple(accumulate(phases))
     return bisect_right(ends_s, elapsed_s % ends_s[-1]) % 2 == 0
+
+
+def channels_lit(lamp: Lamp, *, elapsed_s: float) -> frozenset[Channel]:
+    """Say which channels of a lamp are on, `elapsed_s` after it began to show."""
+    return CHANNELS[PATTERNS[lamp].colour if is_lit(lamp, elapsed_s=elapsed_s) else Colour.DARK]
+
+
+def next_change_s(lamp: Lamp, *, elapsed_s: float) -> float | None:
+    """Say when a lamp next goes on or off, in seconds after it began to show; None where it never does."""
+    phases = PATTERNS[lamp].phases
+    if len(phases) < _BLINKS:
+        return None
+    ends_s = tuple(accumulate(phases))
+    turns, within_s = divmod(elapsed_s, ends_s[-1])
+    return turns * ends_s[-1] + ends_s[bisect_right(ends_s, within_s)]

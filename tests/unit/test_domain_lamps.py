@@ -5,7 +5,18 @@ from itertools import combinations, pairwise
 import pytest
 
 from dockd.domain.bay import Bay, Phase, Work
-from dockd.domain.lamps import PATTERNS, Colour, Lamp, Pattern, is_lit, lamp_for
+from dockd.domain.lamps import (
+    CHANNELS as LIT,
+    PATTERNS,
+    Channel,
+    Colour,
+    Lamp,
+    Pattern,
+    channels_lit,
+    is_lit,
+    lamp_for,
+    next_change_s,
+)
 from dockd.domain.model import BayId, Camera, CameraSerial, DockingId, VolumeId
 
 CHANNELS = {
@@ -149,3 +160,26 @@ def test_a_pattern_is_a_value() -> None:
     assert PATTERNS[Lamp.WAIT] == Pattern(
         colour=Colour.YELLOW, phases=(0.5, 0.5), rhythm="1 Hz", take="please wait", safe="not yet"
     )
+
+
+def test_every_colour_has_the_channels_that_make_it() -> None:
+    letters = {colour: frozenset(channel.name[0] for channel in channels) for colour, channels in LIT.items()}
+    assert letters == CHANNELS
+    assert channels_lit(Lamp.WAIT, elapsed_s=0.2) == {Channel.RED, Channel.GREEN}
+    assert channels_lit(Lamp.WAIT, elapsed_s=0.7) == frozenset()
+    assert channels_lit(Lamp.OFF, elapsed_s=0.2) == frozenset()
+
+
+@pytest.mark.parametrize("lamp", list(Lamp))
+def test_a_lamp_changes_when_it_is_said_to_and_not_before(lamp: Lamp) -> None:
+    for step in range(400):
+        at_s = step / 20 + 0.001
+        due_s = next_change_s(lamp, elapsed_s=at_s)
+        now = is_lit(lamp, elapsed_s=at_s)
+        if due_s is None:
+            assert len(TABLE[lamp][1]) < 2
+            assert is_lit(lamp, elapsed_s=at_s + 7.7) is now
+            continue
+        assert at_s < due_s <= at_s + 4.9
+        assert all(is_lit(lamp, elapsed_s=at_s + (due_s - at_s) * part / 10 - 1e-6) is now for part in range(1, 11))
+        assert is_lit(lamp, elapsed_s=due_s + 1e-6) is not now

@@ -1,0 +1,1 @@
+"""The pins: lamps on lines of a board's header, by gpiozero."""
