@@ -8,9 +8,8 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from dockd.config import rules
 from dockd.config.tables import Label
-from dockd.domain.board import line_of
+from dockd.domain.board import Line, line_of
 from dockd.domain.model import BayId
 from dockd.domain.usb import port_path_of
 
@@ -28,18 +27,24 @@ def _host(value: str) -> str | None:
 
 
 def _line(value: str) -> str | None:
-    return None if line_of(value) else "a line such as GPIO17, or a:3 of an expander"
+    return None if _read(value) else "a line such as GPIO17, or a:3 of an expander"
 
 
 def _header(value: str) -> str | None:
-    line = line_of(value)
+    line = _read(value)
     return None if line is not None and line.expander is None else "a line of the header such as GPIO17"
 
 
 def _expander(value: str) -> str | None:
-    return (
-        None if line_of(f"{value}:0") else "a name of 1 to 32 of the characters a-z, 0-9, '_' and '-', a letter first"
-    )
+    wanted = "a name of 1 to 32 of the characters a-z, 0-9, '_' and '-', a letter first"
+    return None if _read(f"{value}:0") else wanted
+
+
+def _read(text: str) -> Line | None:
+    try:
+        return line_of(text)
+    except ValueError:
+        return None
 
 
 LineText = Annotated[str, Meta(extra={"rule": _line})]
@@ -103,12 +108,3 @@ class BoardTable(HardwareTable, frozen=True, kw_only=True):
     gpio_lines: tuple[Annotated[str, Meta(extra={"rule": _header})], ...] = ()
     expanders: Annotated[tuple[ExpanderTable, ...], Meta(min_length=0, max_length=16)] = ()
     bays: Annotated[tuple[WiringTable, ...], Meta(min_length=1, max_length=34)]
-
-
-def board_name(value: str) -> str | None:
-    """Hold the name of a board against what names a file of hw/boards, or one anywhere."""
-    wanted = "the name of a file of hw/boards without '.toml', or the absolute path of one"
-    if value.startswith("/"):
-        return rules.absolute_path(value)
-    plain = value.isascii() and value.replace("-", "").isalnum() and value == value.lower()
-    return None if plain else wanted

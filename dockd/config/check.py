@@ -86,7 +86,7 @@ def _of_value(path: Path, value: object, kind: Type) -> Iterator[Finding]:
 
 def _of_table(path: Path, value: object, kind: StructType) -> Iterator[Finding]:
     if not isinstance(value, dict):
-        form = f"[[{path[0]}]]" if isinstance(path[-1], int) else f"[{path[0]}]"
+        form = f"[[{path[-2]}]]" if isinstance(path[-1], int) else f"[{path[0]}]" if len(path) == 1 else "{ ... }"
         yield Finding(path=path, value=shown(path, value), expected=f"a table, written {form}")
         return
     names = [field.name for field in kind.fields]

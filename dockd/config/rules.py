@@ -21,6 +21,7 @@ MOST_SOCKET_BYTES = 107
 """What fits a socket's address, its closing zero left out. Source: unix(7), sun_path."""
 
 _STATION_ID = re.compile(r"[a-z0-9-]{1,64}")
+_BOARD = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
 _URL_CHARS = re.compile(r"[!-~]+")
 
@@ -51,6 +52,14 @@ def absolute_path(value: str) -> str | None:
     if not path.is_absolute() or ".." in path.parts or not value.isprintable():
         return "an absolute path, starting with '/' and without '..'"
     return None if len(value.encode()) <= MOST_PATH_BYTES else f"a path of at most {MOST_PATH_BYTES} bytes"
+
+
+def board_name(value: str) -> str | None:
+    """Hold the name of a board against what names a file of hw/boards, or one anywhere."""
+    if value.startswith("/"):
+        return absolute_path(value)
+    wanted = "the name of a file of hw/boards without '.toml', or the absolute path of one"
+    return None if _BOARD.fullmatch(value) else wanted
 
 
 def socket_path(value: str) -> str | None:

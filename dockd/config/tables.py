@@ -17,6 +17,7 @@ MIB = 1024 * 1024
 DAY_S = 86_400
 
 AbsolutePath = Annotated[Path, Meta(extra={"rule": rules.absolute_path})]
+BoardName = Annotated[str, Meta(extra={"rule": rules.board_name})]
 ReceiptKey = Annotated[str, Meta(extra={"rule": rules.receipt_key})]
 Label = Annotated[str, Meta(extra={"rule": rules.label})]
 
@@ -183,6 +184,14 @@ class Control(Table, frozen=True, kw_only=True):
     """The group whose members may use the socket. Nothing that goes over it can erase footage."""
 
 
+class Hardware(Table, frozen=True, kw_only=True):
+    """The board that the bays of this station are wired to."""
+
+    board: BoardName | None = None
+    """Which USB port, lamp, power switch and sensor each bay has: the name of a file of hw/boards, without `.toml`, or
+    the absolute path of one. hw/README.md says what is in it. Left out, there are no bays but simulated ones."""
+
+
 class Simulate(Table, frozen=True, kw_only=True):
     """The cameras of `dockd run --simulate`; without that option the table has no effect."""
 
@@ -230,6 +239,9 @@ class Config(Table, frozen=True, kw_only=True):
 
     control: Control = Control()
     """The socket of `dockctl`."""
+
+    hardware: Hardware = Hardware()
+    """The board."""
 
     simulate: Simulate = Simulate()
     """Simulated cameras."""

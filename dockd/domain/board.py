@@ -111,11 +111,16 @@ class Board:
         return next((number for number, wiring in self.bays.items() if wiring.port == port), None)
 
 
-def line_of(text: str) -> Line | None:
-    """Read a line as board files write it; None for what is none."""
+def line_of(text: str) -> Line:
+    """Read a line as board files write it.
+
+    Raises:
+        ValueError: it is none.
+
+    """
     found = _LINE.fullmatch(text)
     if found is None:
-        return None
+        raise ValueError(f"{text!r}: expected a line such as GPIO17, or a:3 of an expander")
     chip = found["chip"]
     return Line(number=int(found["number"]), expander=None if chip == "GPIO" else chip[:-1])
 
@@ -133,7 +138,7 @@ class Part(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clash:
-    """One thing that cannot be so: of which bay's which part (None: of all bays), what stands there, what was expected."""
+    """One thing that cannot be so: of which bay and part (None: of all bays), what stands there, what was expected."""
 
     bay: BayId | None
     part: Part | None

@@ -11,6 +11,7 @@ from dockd.config import (
     Config,
     Control,
     Erase,
+    Hardware,
     Log,
     LogForm,
     LogLevel,
@@ -50,6 +51,7 @@ def test_what_is_left_out_has_its_default() -> None:
     assert config.offload == Offload(stall_s=30.0, growing_wait_s=5.0, erase=Erase.RECEIPTED)
     assert config.spool == Spool(reserve_bytes=536_870_912, grace_s=0.0)
     assert config.control == Control(socket=Path("/run/dockd/control.sock"), group="dockd")
+    assert config.hardware == Hardware(board=None)
     assert config.simulate == Simulate(cameras=4, seed=1, bus_bytes_s=38_000_000, speed=1.0)
     assert config.log == Log(level=LogLevel.INFO, form=LogForm.AUTO)
 
@@ -74,6 +76,8 @@ def test_what_is_written_is_taken() -> None:
         erase = "never"
         [spool]
         grace_s = 2592000
+        [hardware]
+        board = "rpi4-8"
         [log]
         form = "json"
         """,
@@ -82,6 +86,7 @@ def test_what_is_written_is_taken() -> None:
     assert config.station.state_dir == Path("/srv/dockd")
     assert config.bays == (Bay(number=BayId(34), name="Tür 2, links", bus="usb-b"),)
     assert config.store.url == "http://[::1]:1080/files/"
+    assert config.hardware.board == "rpi4-8"
     assert config.store.token_file == Path("/etc/dockd/token")
     assert (config.store.limit_bytes_s, config.store.stall_timeout_s) == (16_384, 5.0)
     assert (config.offload.erase, config.spool.grace_s, config.log.form) == (Erase.NEVER, 2_592_000.0, LogForm.JSON)

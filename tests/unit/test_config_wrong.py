@@ -185,6 +185,12 @@ WRONG = {
         store("receipt_deadline_s = 12:00:00"), "store.receipt_deadline_s", "12:00:00", "a number of seconds from 10"
     ),
     "a setting of another table": one(store("grace_s = 0"), "store.grace_s", "0", "it belongs under [spool]"),
+    "a board that climbs": one(
+        table("hardware", 'board = "../rpi4"'), "hardware.board", '"../rpi4"', "the name of a file of hw/boards"
+    ),
+    "a board's path that climbs": one(
+        table("hardware", 'board = "/etc/../b.toml"'), "hardware.board", '"/etc/../b.toml"', "without '..'"
+    ),
     "a copier that never gives up": one(table("offload", "stall_s = 301"), "offload.stall_s", "301", "from 5 to 300"),
     "erasing at will": one(
         table("offload", 'erase = "always"'), "offload.erase", '"always"', '"receipted" or "never"'
