@@ -144,7 +144,7 @@ def _once(settings: Settings) -> Iterator[Finding]:
         first: dict[object, int] = {}
         for index, table in enumerate(_tables(settings, array)):
             if table[key] in first:
-                expected = f"a {key} of its own: {array}[{first[table[key]]}] has it"
+                expected = f"another {key}: {array}[{first[table[key]]}] has this one"
                 yield Finding(path=(array, index, key), value=shown((key,), table[key]), expected=expected)
             first.setdefault(table[key], index)
     for index, table in enumerate(_tables(settings, "sidecars")):
