@@ -198,6 +198,7 @@ async def control_socket(config: Config, run: Running, *, group: str | None) -> 
         ledger=run.ledger,
         verify=verify,
         quarantine=run.station.quarantine,
+        pointing=run.station.pointing,
     )
     async with serving(desk, path=config.control.socket, group=group):
         yield

@@ -15,15 +15,19 @@ from typing import Any
 import pytest
 
 from dockd import ctl
+from dockd.app.pointing import Pointing
+from dockd.app.ports import Lamps
 from dockd.app.quarantine import Quarantine
 from dockd.app.uplink import UplinkView
 from dockd.app.view import StationView
 from dockd.domain.clip import Change, Move
-from dockd.domain.model import Clip, ClipId, ClipKey, ClipState, DockingId, Gap, ListedFile, Sha256, StationId
+from dockd.domain.model import BayId, Clip, ClipId, ClipKey, ClipState, DockingId, Gap, ListedFile, Sha256, StationId
+from dockd.edges.clock import SystemClock
 from dockd.edges.control.server import Desk, serving
 from dockd.edges.ledger import views
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.errors import Reason
+from dockd.sim.lamps import ShownLamps
 from tests.ledger_parts import STATION, attached, copied, docked, file, salvage_of, threaded
 
 ME = f"user:{pwd.getpwuid(os.getuid()).pw_name}"
@@ -75,6 +79,7 @@ class Station:
     def __init__(self, folder: Path, ledger: StationLedger, capsys: pytest.CaptureFixture[str]) -> None:
         self.folder = folder
         self.ledger = ledger
+        self.lamps = ShownLamps()
         self._capsys = capsys
 
     @property
@@ -118,7 +123,8 @@ class Station:
 @pytest.fixture
 async def station(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIterator[Station]:
     """Clip 1 is unreadable and salvaged as clip 4, clip 2 is held with a copy here, docking 2 broke."""
-    async with await threaded(tmp_path) as ledger, served(tmp_path, ledger):
+    async with await threaded(tmp_path) as ledger:
+        station = Station(tmp_path, ledger, capsys)
         docking = await docked(ledger, ODD, file("B.MP4"), file("C.MP4"))
         assert [(await ledger.clip(ClipKey(key))).path for key in (1, 2, 3)] == [ODD.path, b"DCIM/B.MP4", b"DCIM/C.MP4"]
         clip = await ledger.clip(ClipKey(1))
@@ -131,11 +137,12 @@ async def station(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> AsyncIt
         await ledger.undock(docking, early=True, left_files=1)
         broke = await ledger.dock(attached(bay=2))
         await ledger.broke(broke, Reason.DUPLICATE_NAME, "b'A' is listed twice")
-        yield Station(tmp_path, ledger, capsys)
+        async with served(tmp_path, ledger, station.lamps):
+            yield station
 
 
 @asynccontextmanager
-async def served(folder: Path, ledger: StationLedger) -> AsyncIterator[None]:
+async def served(folder: Path, ledger: StationLedger, lamps: Lamps | None = None) -> AsyncIterator[None]:
     async def view() -> StationView:
         uplink = UplinkView(
             reason=None, detail="", failures=0, failing_s=0.0, sending={}, verifying_files=0, overdue_files=0
@@ -147,8 +154,13 @@ async def served(folder: Path, ledger: StationLedger) -> AsyncIterator[None]:
         return {}
 
     quarantine = Quarantine(ledger=ledger, spool=Copies(ledger), bays=Bays())  # type: ignore[arg-type]  # of a spool only its digest is asked for
-    desk = Desk(view=view, names={}, ledger=ledger, verify=verify, quarantine=quarantine)
+    pointing = Pointing(lamps or ShownLamps(), bays=[BayId(1), BayId(2)], clock=SystemClock())
+    desk = Desk(view=view, names={}, ledger=ledger, verify=verify, quarantine=quarantine, pointing=pointing)
     async with serving(desk, path=folder / "control.sock", group=None):
-        working = asyncio.create_task(quarantine.run(), name="quarantine")
+        working = [
+            asyncio.create_task(quarantine.run(), name="quarantine"),
+            asyncio.create_task(pointing.run(), name="pointing"),
+        ]
         yield
-        working.cancel()
+        for task in working:
+            task.cancel()

@@ -11,6 +11,7 @@ from dockd.app.account_ports import Accounting
 from dockd.app.accounting import Accountant
 from dockd.app.bay import BayKeeper
 from dockd.app.bus import Bus
+from dockd.app.pointing import Pointing
 from dockd.app.policy import Policy
 from dockd.app.ports import (
     Attached,
@@ -85,6 +86,7 @@ class Station:
         )
         self._space = Space(spool=ports.spool, policy=policy)
         self._strays = StrayCopies(ledger=ports.ledger, spool=ports.spool)
+        self.pointing = Pointing(ports.lamps, bays=bays, clock=ports.clock)
         self.quarantine = Quarantine(ledger=ports.ledger, spool=ports.spool, bays=self)
         self._reclaimer = Reclaimer(
             ledger=ports.ledger,
@@ -121,6 +123,7 @@ class Station:
                 group.create_task(self._reporter.run(), name="reporter")
             group.create_task(self._accountant.run(), name="accounts")
             group.create_task(self.quarantine.run(), name="quarantine")
+            group.create_task(self.pointing.run(), name="pointing")
             group.create_task(self._route(), name="feed")
 
     @property
@@ -272,7 +275,7 @@ class Station:
             number,
             ledger=self._ports.ledger,
             cards=self._ports.cards,
-            lamps=self._ports.lamps,
+            lamps=self.pointing,
             clock=self._ports.clock,
             bus=self._bus_of[number],
             policy=self._policy,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dockd.ctl import accounting, looking, quarantine
+from dockd.ctl import accounting, looking, pointing, quarantine
 from dockd.ctl.desk import Daemon, Desk
 from dockd.ctl.exits import EPILOG, EX_CONFIG, EX_FAILED, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OK, EX_UNAVAILABLE
 from dockd.ctl.printing import shown
@@ -100,6 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     summary = "What is held back and why, and what can be done about it."
     held = commands.add_parser("quarantine", help=summary, description=summary, epilog=EPILOG)
     quarantine.add_arguments(held, common)
+    summary = "Have a bay's light blink white, twice a second, to find the bay; its camera may stay or go as before."
+    pointing.add_arguments(command("identify", summary, pointing.identify))
     check = command("verify", "Check the whole custody chain and every receipt.", looking.verify)
     check.add_argument(
         "--receipts",

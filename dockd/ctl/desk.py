@@ -36,7 +36,7 @@ class Desk(Protocol):
         ...
 
     def wish(self, verb: str, wanted: Document) -> Document:
-        """Have something done: `quarantine/retry`, `quarantine/release` or `account/acknowledge`."""
+        """Have something done: `quarantine/retry`, `quarantine/release`, `account/acknowledge` or `identify`."""
         ...
 
 

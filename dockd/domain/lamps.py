@@ -151,6 +151,12 @@ def _ready(bay: Bay, *, issue_charge_pct: int) -> Lamp:
     return Lamp.CHARGING_RECEIPTED if charging else Lamp.GO_RECEIPTED
 
 
+IDENTIFY_S = 60
+"""How long a bay is pointed at, if nobody says otherwise."""
+MOST_IDENTIFY_S = 600
+"""For so long at most its light does not say what the bay shows."""
+
+
 def is_lit(lamp: Lamp, *, elapsed_s: float) -> bool:
     """Say whether a lamp is on, `elapsed_s` after it began to show; patterns repeat for ever."""
     phases = PATTERNS[lamp].phases

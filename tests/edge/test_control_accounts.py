@@ -49,7 +49,7 @@ async def ledger(tmp_path: Path) -> AsyncIterator[StationLedger]:
 
     async with await threaded(tmp_path) as opened:
         quarantine = Quarantine(ledger=opened, spool=None, bays=None)  # type: ignore[arg-type]  # none is asked for
-        desk = Desk(view=view, names={}, ledger=opened, verify=verify, quarantine=quarantine)
+        desk = Desk(view=view, names={}, ledger=opened, verify=verify, quarantine=quarantine, pointing=None)  # type: ignore[arg-type] # never asked
         async with serving(desk, path=tmp_path / "control.sock", group=None):
             await opened.accounts.end_round(0, rebuilt=False, store="new", elsewhere={"old\x1b": 3})
             await opened.accounts.found([LOST], prior=(), round_=0, read_to=(0, Count()))

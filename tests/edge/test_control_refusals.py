@@ -74,7 +74,7 @@ async def test_a_file_in_the_sockets_place_is_kept_and_named(tmp_path: Path) -> 
     path = tmp_path / "notes.txt"
     path.write_text("mine")
     async with await threaded(tmp_path / "state") as ledger:
-        desk = Desk(view=_unseen, names={}, ledger=ledger, verify=_unseen, quarantine=None)  # type: ignore[arg-type] # never asked
+        desk = Desk(view=_unseen, names={}, ledger=ledger, verify=_unseen, quarantine=None, pointing=None)  # type: ignore[arg-type] # never asked
         with pytest.raises(OSError, match=r"notes\.txt: Address already in use"):
             async with serving(desk, path=path, group=None):
                 raise AssertionError("it served")
@@ -87,7 +87,7 @@ async def test_a_daemon_that_cannot_answer_now_says_why(tmp_path: Path, capsys: 
 
     path = tmp_path / "control.sock"
     async with await threaded(tmp_path / "state") as ledger:
-        desk = Desk(view=failing, names={}, ledger=ledger, verify=failing, quarantine=None)  # type: ignore[arg-type] # never asked
+        desk = Desk(view=failing, names={}, ledger=ledger, verify=failing, quarantine=None, pointing=None)  # type: ignore[arg-type] # never asked
         async with serving(desk, path=path, group=None):
             for question in ("status", "verify"):
                 assert await asyncio.to_thread(ctl.main, [question, "--socket", str(path)]) == ctl.EX_FAILED

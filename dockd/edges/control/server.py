@@ -1,4 +1,4 @@
-"""The daemon's end of the local socket: answers questions over HTTP, and takes wishes about quarantine.
+"""The daemon's end of the local socket: answers questions over HTTP, and takes wishes about quarantine and lights.
 
 Owns aiohttp on a unix socket, its permissions and its routes. There is no route that erases, releases a hold on
 evidence or weakens anything (I15). A wish has a clip in quarantine tried again, or notes who has looked at it or at the
@@ -7,6 +7,7 @@ accounts; it goes on record under the name of the user at the other end.
 
 import asyncio
 import grp
+import logging
 import os
 import pwd
 import socket
@@ -18,6 +19,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from dockd.app.pointing import Pointing
 from dockd.app.quarantine import Quarantine
 from dockd.app.view import StationView
 from dockd.domain.model import BayId, CameraSerial, ClipId, ClipKey, ClipState, DockingId
@@ -35,7 +37,7 @@ from dockd.edges.control.cases import (
 from dockd.edges.control.documents import clip_document, listed, receipt_document
 from dockd.edges.control.live import bay_document, status_document
 from dockd.edges.control.shape import Document
-from dockd.edges.control.wishes import acknowledged_in, wishes_in
+from dockd.edges.control.wishes import acknowledged_in, identify_in, wishes_in
 from dockd.edges.ledger import account_reads, views
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.errors import DockdError
@@ -47,6 +49,8 @@ MOST_SHOWN = 60
 SOCKET_MODE = 0o660
 _UCRED = struct.Struct("3i")
 
+_log = logging.getLogger(__name__)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
@@ -57,6 +61,7 @@ class Desk:
     ledger: StationLedger
     verify: Callable[[], Awaitable[Document]]
     quarantine: Quarantine
+    pointing: Pointing
 
 
 @asynccontextmanager
@@ -66,7 +71,7 @@ async def serving(desk: Desk, *, path: Path, group: str | None) -> AsyncIterator
     A socket file left by a dead daemon is replaced: the lock on the state folder says that no other one lives.
     """
     app = web.Application(middlewares=[_in_words])
-    app.add_routes([*_routes(desk), *_account_routes(desk)])
+    app.add_routes([*_routes(desk), *_account_routes(desk), _pointing_route(desk)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -183,6 +188,21 @@ def _account_routes(desk: Desk) -> list[web.RouteDef]:
         web.get("/v1/differences", differences),
         web.post("/v1/account/acknowledge", acknowledge),
     ]
+
+
+def _pointing_route(desk: Desk) -> web.RouteDef:
+    async def identify(request: web.Request) -> web.Response:
+        try:
+            bay, for_s = identify_in(await request.read())
+        except ValueError as error:
+            raise web.HTTPBadRequest(text=str(error)) from error
+        actor = await asyncio.to_thread(_actor, _peer_uid(request))
+        if not (desk.pointing.begin(bay, for_s=for_s) if for_s else desk.pointing.end(bay)):
+            raise web.HTTPNotFound(text=f"bay {bay}: there is no such one here")
+        _log.info("bay %s is pointed at for %s s by %s", bay, for_s, actor)
+        return web.json_response({"bay": bay, "seconds": for_s})
+
+    return web.post("/v1/identify", identify)
 
 
 async def _clips(ledger: StationLedger, request: web.Request) -> Document:

@@ -1,4 +1,4 @@
-"""What may be wished of quarantine and of the accounts over the socket, as JSON.
+"""What may be wished of quarantine, of the accounts and of a bay's light over the socket, as JSON.
 
 Owns the form of a wish and its limits. Nothing here names a file, and there is no word for erasing.
 """
@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dockd.domain.model import ClipKey, DockingId
+from dockd.domain.lamps import IDENTIFY_S, MOST_IDENTIFY_S
+from dockd.domain.model import BayId, ClipKey, DockingId
 from dockd.domain.quarantine import Wish
 
 MOST_NUMBERS = 10_000
@@ -66,6 +67,22 @@ def acknowledged_in(body: bytes) -> tuple[int, str]:
             return up_to, _reason(why)
         case told:
             raise ValueError(f"body: {told!r:.100}: expected up_to, the number of a difference, and why, a text")
+
+
+def identify_in(body: bytes) -> tuple[BayId, int]:
+    """Read which bay is to be pointed at, and for how many seconds; 0 says no more.
+
+    Raises:
+        ValueError: it is no such wish; the message says what was expected.
+
+    """
+    told = _object(body, frozenset({"bay", "seconds"}))
+    bay, seconds = told.get("bay", ""), told.get("seconds", IDENTIFY_S)
+    if not _is_number(bay):
+        raise ValueError(f"bay: {bay!r:.100}: expected the number of a bay")
+    if type(seconds) is not int or not 0 <= seconds <= MOST_IDENTIFY_S:
+        raise ValueError(f"seconds: {seconds!r:.100}: expected a whole number from 0 to {MOST_IDENTIFY_S}")
+    return BayId(bay), seconds
 
 
 def _object(body: bytes, known: frozenset[str]) -> dict[str, Any]:
