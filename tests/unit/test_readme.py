@@ -147,6 +147,8 @@ def command_lines() -> Iterator[tuple[tuple[str, ...], str]]:
                 yield ("dockd", command), line
             case ["dockctl", "quarantine", verb, *_]:
                 yield ("dockd.ctl", "quarantine", verb), line
+            case ["dockctl", "cameras", "test" as verb, *_]:
+                yield ("dockd.ctl", "cameras", verb), line
             case ["dockctl", "account", "acknowledge" as verb, *_]:
                 yield ("dockd.ctl", "account", verb), line
             case ["dockctl", command, *_]:
