@@ -44,6 +44,7 @@ class Reason(StrEnum):
     UNREADABLE = "unreadable"
     MISSING = "missing"
     MQTT = "mqtt"
+    UNKNOWN_DEVICE = "unknown-device"
 
 
 class DockdError(Exception):

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack
 
 from dockd.app.bus import Bus
 from dockd.app.policy import Policy
-from dockd.app.ports import Attached, Cards, ChargeRead, Clock, Detached, Empty, FeedEvent, Lamps, Ledger
+from dockd.app.ports import Attached, Cards, ChargeRead, Clock, Detached, Empty, FeedEvent, Lamps, Ledger, Unknown
 from dockd.app.stay import Stay
 from dockd.app.waiting import Bell
 from dockd.domain.bay import (
@@ -25,7 +25,9 @@ from dockd.domain.bay import (
     EndStay,
     EraseWindow,
     Phase,
+    RecordStranger,
     SeenEmpty,
+    StrangerIn,
     WorkChanged,
     step,
     work_of,
@@ -164,6 +166,10 @@ class BayKeeper:
                     docking = await self._ledger.dock(attached)
                     stay = self._stay(attached, docking)
                     self._open[docking] = group.create_task(stay, name=f"bay {self._bay.number} stay")
+                case RecordStranger(ids=ids, why=why):
+                    said = {"vendor": ids.vendor, "product": ids.product, "serial": ids.serial}
+                    facts = {"reason": Reason.UNKNOWN_DEVICE.value, **said, "detail": why}
+                    await self._ledger.note("stranger", actor="bay", bay=self._bay.number, facts=facts)
 
     async def _stay(self, attached: Attached, docking: DockingId) -> None:
         """Open, list, put on record, and leave the rest to the bus until the camera is gone."""
@@ -262,5 +268,7 @@ def _news(event: FeedEvent) -> BayEvent:
             return CameraOut()
         case Empty():
             return SeenEmpty()
+        case Unknown(ids=ids, why=why):
+            return StrangerIn(ids=ids, why=why)
         case ChargeRead(charge_pct=charge_pct):
             return ChargeChanged(charge_pct=charge_pct)

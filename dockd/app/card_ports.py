@@ -1,4 +1,4 @@
-"""What the app needs of a docked camera's card.
+"""What the app needs of a docked camera, and of its card.
 
 Owns the shapes that cross that border. As for all of `ports`: every call may raise what its docstring says and nothing
 else of the outside world, is safe to repeat, and leaves nothing half done where it is cancelled.
@@ -10,6 +10,7 @@ from typing import Protocol
 
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import BayId, Camera, ClipId, Gap, ListedFile, Listing, Sha256
+from dockd.domain.usb import UsbIds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +24,15 @@ class Attached:
     camera: Camera
     source: str
     device: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unknown:
+    """A device is in the bay that nobody knows how to treat: what it calls itself, and why. It is left alone."""
+
+    bay: BayId
+    ids: UsbIds
+    why: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from dockd.app.card_ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
+from dockd.app.card_ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged, Unknown
 from dockd.domain.bay import Tally
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Link
@@ -35,7 +35,7 @@ from dockd.errors import Reason
 from dockd.tus.upload import Request, Response
 
 # Whoever knows these ports finds those of a card here, too.
-__all__ = ["Attached", "Card", "Cards", "Copied", "ReadAgain", "Salvaged"]
+__all__ = ["Attached", "Card", "Cards", "Copied", "ReadAgain", "Salvaged", "Unknown"]
 
 # --- what happens at the bays -------------------------------------------------------------------------------------
 
@@ -62,11 +62,11 @@ class ChargeRead:
     charge_pct: int | None
 
 
-FeedEvent = Attached | Detached | Empty | ChargeRead
+FeedEvent = Attached | Detached | Empty | Unknown | ChargeRead
 
 
 class CameraFeed(Protocol):
-    """Tells what is docked. At start every bay is told once (Attached or Empty), then every change, in order."""
+    """Tells what is docked. At start every bay is told once (Attached, Empty, Unknown), then every change, in order."""
 
     def events(self) -> AsyncIterator[FeedEvent]:
         """Give events for ever; an end of the stream means that there will be no more dockings."""

@@ -28,6 +28,7 @@ from dockd.app.ports import (
     Lamps,
     Ledger,
     Spool,
+    Unknown,
     Wire,
 )
 from dockd.app.quarantine import Quarantine
@@ -228,7 +229,7 @@ class Station:
                 self._again_in.discard(bay)
                 if now_s - self._lifted_s.pop(camera, -LIFTED_S - 1) <= LIFTED_S:
                     self._again_in.add(bay)
-            case Detached(bay=bay) | Empty(bay=bay):
+            case Detached(bay=bay) | Empty(bay=bay) | Unknown(bay=bay):
                 self._lifted_s = {other: at_s for other, at_s in self._lifted_s.items() if now_s - at_s <= LIFTED_S}
                 if bay in self._docked:
                     self._lifted_s[self._docked.pop(bay).camera] = now_s

@@ -126,6 +126,12 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             officer=_GO,
             it="Look at the broker and at this station's credentials there; clips are not affected.",
         ),
+        Reason.UNKNOWN_DEVICE: Advice(
+            words="this station does not know what is in the bay, so nothing on it is touched",
+            officer="Leave it in its bay and ask IT; if it is a camera, it keeps everything it has recorded.",
+            it="The detail says what it calls itself and what is odd about it. A camera needs a profile that knows it; "
+            "take out what is none.",
+        ),
         Reason.MISSING: Advice(
             words="the file was seen on the camera before it was copied, and is gone, or is another one now",
             officer="Hand the camera in as it is, and say whether anything was done to it since its last docking.",

@@ -9,6 +9,7 @@ from enum import StrEnum
 from types import MappingProxyType
 
 from dockd.domain.model import BayId, Camera, ClipState, DockingId
+from dockd.domain.usb import UsbIds
 from dockd.errors import InvariantError, Reason
 
 
@@ -81,6 +82,14 @@ class CameraIn:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StrangerIn:
+    """A device came in that nobody knows how to treat: by what it calls itself, and why."""
+
+    ids: UsbIds
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CardListed:
     """The docking is on record and its card was listed completely."""
 
@@ -122,7 +131,9 @@ class CameraOut:
     """The camera left."""
 
 
-BayEvent = SeenEmpty | CameraIn | CardListed | WorkChanged | EraseWindow | ChargeChanged | Broke | CameraOut
+BayEvent = (
+    SeenEmpty | CameraIn | StrangerIn | CardListed | WorkChanged | EraseWindow | ChargeChanged | Broke | CameraOut
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +152,15 @@ class EndStay:
     listed: bool
 
 
-Effect = BeginStay | EndStay
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordStranger:
+    """Put on record that an unknown device came in."""
+
+    ids: UsbIds
+    why: str
+
+
+Effect = BeginStay | EndStay | RecordStranger
 
 
 class Signal(StrEnum):
@@ -149,6 +168,7 @@ class Signal(StrEnum):
 
     SEEN_EMPTY = "seen empty"
     CAMERA_IN = "camera in"
+    STRANGER_IN = "stranger in"
     WORK_LEFT = "work left"
     NOTHING_LEFT = "nothing left"
     BROKE = "broke"
@@ -163,10 +183,12 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
     {
         (_P.UNKNOWN, _G.SEEN_EMPTY): _P.EMPTY,
         (_P.UNKNOWN, _G.CAMERA_IN): _P.SETTLING,
+        (_P.UNKNOWN, _G.STRANGER_IN): _P.FAULT,
         # The feed tells a removal it only half saw, or a battery, before the first look at the bay.
         (_P.UNKNOWN, _G.CAMERA_OUT): _P.EMPTY,
         (_P.UNKNOWN, _G.TOLD): _P.UNKNOWN,
         (_P.EMPTY, _G.CAMERA_IN): _P.SETTLING,
+        (_P.EMPTY, _G.STRANGER_IN): _P.FAULT,
         # Late news of the camera that just left.
         (_P.EMPTY, _G.SEEN_EMPTY): _P.EMPTY,
         (_P.EMPTY, _G.CAMERA_OUT): _P.EMPTY,
@@ -180,6 +202,8 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
         (_P.SETTLING, _G.CAMERA_OUT): _P.EMPTY,
         # The removal between two dockings was missed, or the device came back under another name: a new stay.
         (_P.SETTLING, _G.CAMERA_IN): _P.SETTLING,
+        # A second filesystem shows up behind the first, or the removal before a stranger was missed.
+        (_P.SETTLING, _G.STRANGER_IN): _P.FAULT,
         (_P.SETTLING, _G.SEEN_EMPTY): _P.EMPTY,
         (_P.SETTLING, _G.TOLD): _P.SETTLING,
         (_P.OFFLOADING, _G.WORK_LEFT): _P.OFFLOADING,
@@ -187,6 +211,7 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
         (_P.OFFLOADING, _G.BROKE): _P.FAULT,
         (_P.OFFLOADING, _G.CAMERA_OUT): _P.EMPTY,
         (_P.OFFLOADING, _G.CAMERA_IN): _P.SETTLING,
+        (_P.OFFLOADING, _G.STRANGER_IN): _P.FAULT,
         (_P.OFFLOADING, _G.SEEN_EMPTY): _P.EMPTY,
         (_P.OFFLOADING, _G.TOLD): _P.OFFLOADING,
         (_P.READY, _G.NOTHING_LEFT): _P.READY,
@@ -195,6 +220,7 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
         (_P.READY, _G.BROKE): _P.FAULT,
         (_P.READY, _G.CAMERA_OUT): _P.EMPTY,
         (_P.READY, _G.CAMERA_IN): _P.SETTLING,
+        (_P.READY, _G.STRANGER_IN): _P.FAULT,
         (_P.READY, _G.SEEN_EMPTY): _P.EMPTY,
         (_P.READY, _G.TOLD): _P.READY,
         # A fault latches with its first cause until the camera leaves.
@@ -204,12 +230,11 @@ TRANSITIONS: Mapping[tuple[Phase, Signal], Phase] = MappingProxyType(
         (_P.FAULT, _G.TOLD): _P.FAULT,
         (_P.FAULT, _G.CAMERA_OUT): _P.EMPTY,
         (_P.FAULT, _G.CAMERA_IN): _P.SETTLING,
+        (_P.FAULT, _G.STRANGER_IN): _P.FAULT,
         (_P.FAULT, _G.SEEN_EMPTY): _P.EMPTY,
     }
 )
 """Every lawful pair; late and doubled events are listed where they are known to happen."""
-
-_OCCUPIED = frozenset({_P.SETTLING, _P.OFFLOADING, _P.READY, _P.FAULT})
 
 
 def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:  # noqa: C901, PLR0911 - one arm an event
@@ -224,14 +249,18 @@ def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:  # noqa: 
     if phase is None:
         message = f"bay {bay.number} in phase {bay.phase.value}: {signal.value} is not lawful"
         raise InvariantError(message)
-    end = (EndStay(listed=bay.docking is not None),) if bay.phase in _OCCUPIED else ()
+    end = (EndStay(listed=bay.docking is not None),) if bay.camera is not None else ()
     match event:
         case SeenEmpty() | CameraOut():
             return Bay(number=bay.number, phase=phase), end
         case CameraIn(camera=camera, source=source, device=device):
             begun = Bay(number=bay.number, phase=phase, camera=camera)
             return begun, (*end, BeginStay(camera=camera, source=source, device=device))
-        case _ if bay.phase not in _OCCUPIED:
+        case StrangerIn(ids=ids, why=why):
+            reason, detail = Reason.UNKNOWN_DEVICE, f"{ids}: {why}"
+            strange = Bay(number=bay.number, phase=phase, reason=reason, detail=detail)
+            return strange, (*end, RecordStranger(ids=ids, why=why))
+        case _ if bay.camera is None:
             # News of a camera that is no longer here.
             return replace(bay, phase=phase), ()
         case CardListed(docking=docking, work=work):
@@ -263,12 +292,14 @@ def work_of(tally: Tally) -> Work:
     )
 
 
-def _signal(event: BayEvent) -> Signal:
+def _signal(event: BayEvent) -> Signal:  # noqa: PLR0911 - one arm a signal
     match event:
         case SeenEmpty():
             return Signal.SEEN_EMPTY
         case CameraIn():
             return Signal.CAMERA_IN
+        case StrangerIn():
+            return Signal.STRANGER_IN
         case CardListed(work=work) | WorkChanged(work=work):
             return Signal.WORK_LEFT if work.left_files else Signal.NOTHING_LEFT
         case EraseWindow() | ChargeChanged():

@@ -50,6 +50,7 @@ EVENTS: Mapping[str, Telling] = MappingProxyType(
         "docking-cut": Telling(type=EventType.UNDOCKED),
         "receipted": Telling(type=EventType.RECEIPTED, facts=("store", "stored_at")),
         "held": Telling(type=EventType.QUARANTINED, facts=("reason",)),
+        "stranger": Telling(type=EventType.FAULT, facts=("reason", "vendor", "product", "serial")),
         "camera broken": Telling(type=EventType.FAULT, facts=("reason",)),
         "spool-lost": Telling(type=EventType.LOST),
         "store-lost": Telling(type=EventType.LOST),

@@ -1,13 +1,15 @@
 """Bays and their station: events in order, lamps that claim nothing early, and what 'settled' means."""
 
 import asyncio
+import json
 from hashlib import sha256
 
 import pytest
 
-from dockd.app.ports import Empty
+from dockd.app.ports import Detached, Empty, Unknown
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId
+from dockd.domain.usb import UsbIds
 from dockd.errors import InvariantError, Reason
 from tests.late_answers import late
 from tests.sim.cameras import SimFile
@@ -196,6 +198,32 @@ def test_an_event_of_a_bay_that_does_not_exist_stops_the_station() -> None:
             world.running.task.result()
         assert caught.group_contains(InvariantError, match="bay 9: an event came for it")
         world.run = None
+
+    play(scene)
+
+
+def test_an_unknown_device_is_left_alone_and_said_by_lamp_reason_and_event() -> None:
+    async def scene(world: Scene) -> None:
+        ids = UsbIds(vendor="dead", product="beef", serial="../../<script>")
+        camera = world.camera("cam", CLIP)
+        world.dock(camera, 1)
+        await world.rest()
+        world.running.feed.queue.put_nowait(Unknown(bay=BayId(1), ids=ids, why="no profile is of such a device"))
+        await asyncio.sleep(1)
+        bay = await world.bay(1)
+        assert (bay.lamp, bay.reason, bay.camera, bay.docking) == (Lamp.LEAVE, Reason.UNKNOWN_DEVICE, None, None)
+        assert bay.detail == "dead:beef ../../<script>: no profile is of such a device"
+        await world.until(world.books.all_told, within_s=600.0, every_s=1.0)
+        told = sorted((json.loads(body) for body in world.broker.taken.values()), key=lambda event: event["seq"])
+        (fault,) = [event for event in told if event["type"] == "fault"]
+        assert fault["bay"] == 1
+        said = {"vendor": "dead", "product": "beef", "serial": "../../<script>"}
+        assert fault["facts"] == {"reason": "unknown-device", **said}
+        assert [event["type"] for event in told][-2:] == ["undocked", "fault"]
+        world.running.feed.queue.put_nowait(Detached(bay=BayId(1)))
+        await asyncio.sleep(1)
+        assert (await world.bay(1)).lamp is Lamp.EMPTY
+        world.pull(camera)
 
     play(scene)
 

@@ -24,7 +24,9 @@ from dockd.domain.bay import (
     EndStay,
     EraseWindow,
     Phase,
+    RecordStranger,
     SeenEmpty,
+    StrangerIn,
     Tally,
     Work,
     WorkChanged,
@@ -33,6 +35,7 @@ from dockd.domain.bay import (
 )
 from dockd.domain.lamps import PATTERNS, Lamp, lamp_for
 from dockd.domain.model import BayId, Camera, CameraSerial, ClipState, DockingId, VolumeId
+from dockd.domain.usb import UsbIds
 from dockd.errors import InvariantError, Reason
 
 ISSUE_PCT = 80
@@ -73,6 +76,7 @@ class BayMachine(RuleBasedStateMachine):
         self.bay = Bay(number=BayId(3))
         self.looked = False  # has anybody seen this bay yet?
         self.camera: Camera | None = None
+        self.stranger = False
         self.stay: dict[str, Any] = {}
         self.open_stays = 0
 
@@ -80,7 +84,8 @@ class BayMachine(RuleBasedStateMachine):
         """Let it happen; the effects are done at once, and a stay must be open for as long as its camera is there."""
         self.bay, effects = type(self).step(self.bay, event)
         for effect in effects:
-            self.open_stays += 1 if isinstance(effect, BeginStay) else -1
+            if not isinstance(effect, RecordStranger):
+                self.open_stays += 1 if isinstance(effect, BeginStay) else -1
             assert 0 <= self.open_stays <= 1, "two stays at once, or one ended that never began"
         return effects
 
@@ -102,7 +107,16 @@ class BayMachine(RuleBasedStateMachine):
         if self.stays(patience):
             return
         assert list(self.give(how)) == self.leaves()
-        self.looked, self.camera, self.stay = True, None, {}
+        self.looked, self.camera, self.stranger, self.stay = True, None, False, {}
+
+    @rule(vendor=st.sampled_from(["dead", "cafe"]), patience=st.integers(0, 9))
+    def a_stranger_comes(self, vendor: str, patience: int) -> None:
+        if self.stays(patience):
+            return
+        ids = UsbIds(vendor=vendor, product="beef", serial="S")
+        expected = [*self.leaves(), RecordStranger(ids=ids, why="odd")]
+        assert list(self.give(StrangerIn(ids=ids, why="odd"))) == expected
+        self.looked, self.camera, self.stranger, self.stay = True, None, True, {}
 
     @rule(camera=cameras, source=st.sampled_from(["usb 1-1", "usb 2-1"]), patience=st.integers(0, 1))
     def a_camera_comes(self, camera: Camera, source: str, patience: int) -> None:
@@ -110,7 +124,7 @@ class BayMachine(RuleBasedStateMachine):
             return
         expected = [*self.leaves(), BeginStay(camera=camera, source=source)]
         assert list(self.give(CameraIn(camera=camera, source=source))) == expected
-        self.looked, self.camera = True, camera
+        self.looked, self.camera, self.stranger = True, camera, False
         self.stay = {"listed": False, "has": None, "erasing": False, "charge": None, "broken": None, "docking": None}
 
     @rule(has=counts, docking=st.none() | st.integers(1, 9).map(DockingId))
@@ -161,6 +175,9 @@ class BayMachine(RuleBasedStateMachine):
     def the_bay_is_as_the_model_says(self) -> None:
         bay, stay = self.bay, self.stay
         assert (bay.number, bay.camera, self.open_stays) == (3, self.camera, 1 if self.camera else 0)
+        if self.stranger:
+            assert (bay.phase, bay.reason, bay.docking) == (Phase.FAULT, Reason.UNKNOWN_DEVICE, None)
+            return
         if not self.camera:
             assert bay == Bay(number=BayId(3), phase=Phase.EMPTY if self.looked else Phase.UNKNOWN)
             return
@@ -181,6 +198,9 @@ class BayMachine(RuleBasedStateMachine):
     def the_lamp_is_never_safer_than_the_truth(self) -> None:
         """I8: each answer of the lamp by itself, by what the model knows of the camera."""
         says = PATTERNS[type(self).lamp(self.bay)]
+        if self.stranger:
+            assert (says.take, says.safe) == ("leave it, take another", "held, nothing lost")
+            return
         if not self.camera:
             assert says.take == ("dock here" if self.looked else "unknown: do not trust this bay")
             assert says.safe in {"-", "unknown"}

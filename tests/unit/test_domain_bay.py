@@ -15,8 +15,10 @@ from dockd.domain.bay import (
     EndStay,
     EraseWindow,
     Phase,
+    RecordStranger,
     SeenEmpty,
     Signal,
+    StrangerIn,
     Tally,
     Work,
     WorkChanged,
@@ -24,20 +26,23 @@ from dockd.domain.bay import (
     work_of,
 )
 from dockd.domain.model import BayId, Camera, CameraSerial, ClipState, DockingId, VolumeId
+from dockd.domain.usb import UsbIds
 from dockd.errors import InvariantError, Reason
 
-# Rows: phases; columns: seen empty, camera in, work left, nothing left, broke, camera out, told. '-' is a bug.
+# Rows: phases; columns: seen empty, camera in, stranger in, work left, nothing left, broke, camera out, told.
+# '-' is a bug.
 LAWFUL = """
-unknown     empty settling  -          -     -     empty unknown
-empty       empty settling  empty      empty empty empty empty
-settling    empty settling  offloading ready fault empty settling
-offloading  empty settling  offloading ready fault empty offloading
-ready       empty settling  offloading ready fault empty ready
-fault       empty settling  fault      fault fault empty fault
+unknown     empty settling fault  -          -     -     empty unknown
+empty       empty settling fault empty      empty empty empty empty
+settling    empty settling fault offloading ready fault empty settling
+offloading  empty settling fault offloading ready fault empty offloading
+ready       empty settling fault offloading ready fault empty ready
+fault       empty settling fault fault      fault fault empty fault
 """
 COLUMNS = [
     Signal.SEEN_EMPTY,
     Signal.CAMERA_IN,
+    Signal.STRANGER_IN,
     Signal.WORK_LEFT,
     Signal.NOTHING_LEFT,
     Signal.BROKE,
@@ -56,6 +61,7 @@ SOME = Work(files=2, left_files=1, left_bytes=5)
 EVENTS: dict[Signal, tuple[BayEvent, ...]] = {
     Signal.SEEN_EMPTY: (SeenEmpty(),),
     Signal.CAMERA_IN: (CameraIn(camera=OTHER, source="usb"),),
+    Signal.STRANGER_IN: (StrangerIn(ids=UsbIds(vendor="dead", product="beef", serial="S"), why="odd"),),
     Signal.WORK_LEFT: (CardListed(docking=DockingId(5), work=SOME), WorkChanged(work=SOME)),
     Signal.NOTHING_LEFT: (CardListed(docking=DockingId(5), work=Work(files=2)), WorkChanged(work=Work(files=2))),
     Signal.BROKE: (Broke(reason=Reason.USB, detail="gone mad"),),
@@ -102,6 +108,23 @@ def test_a_camera_that_comes_into_an_empty_bay_only_begins(phase: Phase) -> None
     bay, effects = step(bay_in(phase), CameraIn(camera=OTHER, source="usb"))
     assert effects == (BeginStay(camera=OTHER, source="usb"),)
     assert bay == Bay(number=BayId(1), phase=Phase.SETTLING, camera=OTHER)
+
+
+@pytest.mark.parametrize("phase", list(Phase))
+def test_a_stranger_ends_the_stay_before_it_and_begins_none(phase: Phase) -> None:
+    ids = UsbIds(vendor="dead", product="beef", serial="S 1")
+    strange, effects = step(bay_in(phase), StrangerIn(ids=ids, why="no profile is of such a device"))
+    end = (EndStay(listed=phase is not Phase.SETTLING),) if phase in OCCUPIED else ()
+    assert effects == (*end, RecordStranger(ids=ids, why="no profile is of such a device"))
+    assert strange == Bay(
+        number=BayId(1),
+        phase=Phase.FAULT,
+        reason=Reason.UNKNOWN_DEVICE,
+        detail="dead:beef S 1: no profile is of such a device",
+    )
+    assert step(strange, CameraOut()) == (Bay(number=BayId(1), phase=Phase.EMPTY), ())
+    begin = BeginStay(camera=OTHER, source="usb")
+    assert step(strange, CameraIn(camera=OTHER, source="usb"))[1] == (begin,)
 
 
 @pytest.mark.promise("I3")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from random import Random
 
-from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent
+from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent, Unknown
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, Timestamp
 from dockd.sim.battery import Battery
@@ -81,7 +81,7 @@ def told(events: Sequence[FeedEvent]) -> list[str]:
                 words.append(f"{bay} out")
             case Empty(bay=bay):
                 words.append(f"{bay} empty")
-            case ChargeRead():
+            case ChargeRead() | Unknown():
                 continue
     return words
 
