@@ -11,6 +11,9 @@ from dockd.domain.erasure import Stay as StayFacts
 from dockd.domain.model import BayId, Camera, Clip, DockingId, ListedFile
 from dockd.errors import ListingError, PermanentError, Reason
 
+BEHIND = "it stays on its card: its chain, or that of a file as long, goes on past its end, where nobody has read"
+PROFILE = "it stays on its card: by the profile of its camera such a file is not erased"
+
 
 class Watch(Protocol):
     """Who wants to know how a stay goes: its bay."""
@@ -50,6 +53,7 @@ class Stay:
         self._alone = alone
         self._files: dict[bytes, ListedFile] = {}
         self._behind: frozenset[int] = frozenset()
+        self._kept: frozenset[bytes] = frozenset()
         self.kept_files = 0
 
     async def list_card(self, *, ledger: Ledger) -> None:
@@ -66,7 +70,7 @@ class Stay:
             raise ListingError(Reason.DUPLICATE_CAMERA, f"camera {self.camera.serial} seems to be docked twice")
         await ledger.record_listing(self.docking, listing)
         self._files = {file.path: file for file in listing.files}
-        self._behind, self.kept_files = listing.behind, listing.kept_files
+        self._behind, self._kept, self.kept_files = listing.behind, listing.kept, listing.kept_files
 
     def file(self, clip: Clip) -> ListedFile:
         """Give a clip's file as this stay's listing has it.
@@ -82,7 +86,11 @@ class Stay:
 
     def keeps(self, clip: Clip) -> bool:
         """Say whether a clip's file stays on the card whatever its receipt, so that nobody need read it again."""
-        return clip.length_bytes in self._behind
+        return clip.length_bytes in self._behind or clip.path in self._kept
+
+    def why_kept(self, clip: Clip) -> str:
+        """Say in words why such a file stays."""
+        return PROFILE if clip.path in self._kept else BEHIND
 
     def facts(self, *, erase_allowed: bool) -> StayFacts:
         """Give what the erase gate wants to know."""

@@ -76,11 +76,14 @@ def contents_of(profile: Profile, listing: Listing) -> Contents:
 
 
 def marked(listing: Listing, contents: Contents) -> Listing:
-    """Give the same listing with the files of marked recordings urgent; whatever was urgent before stays so."""
+    """Give the same listing with the files of marked recordings urgent, and those that nobody erases kept.
+
+    Whatever was urgent or kept before stays so. Only `unlink` erases: no driver has a command of its own yet.
+    """
     urgent = {known.file.path for known in contents.files if known.urgent}
-    return replace(
-        listing, files=tuple(replace(file, urgent=file.urgent or file.path in urgent) for file in listing.files)
-    )
+    kept = frozenset(known.file.path for known in contents.files if known.erase is not EraseMethod.UNLINK)
+    files = tuple(replace(file, urgent=file.urgent or file.path in urgent) for file in listing.files)
+    return replace(listing, files=files, kept=listing.kept | kept)
 
 
 def recordings(contents: Contents) -> Mapping[bytes, Sequence[Known]]:

@@ -103,6 +103,7 @@ class Listing:
     sha256: Sha256
     structure: tuple[tuple[str, str], ...] = ()
     behind: frozenset[int] = frozenset()
+    kept: frozenset[bytes] = frozenset()
 
     @property
     def kept_files(self) -> int:

@@ -1,5 +1,6 @@
 """Profiles of cameras: which device is of which, what a name says, and what stays as the camera wrote it."""
 
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -321,6 +322,17 @@ def test_a_mark_makes_every_file_of_its_recording_urgent_and_no_other() -> None:
     told = marked(listing, card(DATED, *paths))
     assert {file.path: file.urgent for file in told.files} == dict(zip(paths, (True, True, False, True), strict=True))
     assert told.sha256 == listing.sha256
+    assert told.kept == {b"Rec/NOTES.TXT"}
+
+
+@pytest.mark.promise("I6")
+@pytest.mark.parametrize("erase", [EraseMethod.VENDOR, EraseMethod.NEVER])
+def test_what_no_unlink_may_erase_is_kept_whole(erase: EraseMethod) -> None:
+    """No driver has a command of its own yet: such files stay."""
+    path = b"DCIM/100ABCDE/ABCD0001.MP4"
+    listing = listing_of([ListedFile(path=path, length_bytes=1, mtime_ns=0)])
+    assert marked(listing, card(replace(DCF, erase=erase), path)).kept == {path}
+    assert marked(listing, card(DCF, path)).kept == frozenset()
 
 
 COUNTING = Counting(first=1, last=9999, folder_first=100, folder_last=999)
