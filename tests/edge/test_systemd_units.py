@@ -1,0 +1,73 @@
+"""The units of systemd/: what each may do, and that they fit each other and the code."""
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from dockd.edges import helper
+from dockd.helper.verbs import Verbs
+
+ROOT = Path(__file__).parent.parent.parent
+UNITS = ROOT / "systemd"
+
+
+def settings(unit: str) -> dict[str, list[str]]:
+    """Read a unit: each setting with all its values, in their order."""
+    found: dict[str, list[str]] = {}
+    for name, value in re.findall(r"^(\w+)=(.*)$", (UNITS / unit).read_text(encoding="utf-8"), flags=re.MULTILINE):
+        found.setdefault(name, []).append(value)
+    return found
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
+@pytest.mark.parametrize("unit", ["dockd.service", "dockd-helper@.service"])
+def test_a_unit_may_do_little(unit: str) -> None:
+    command = ("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(UNITS / unit))
+    judged = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert judged.returncode == 0, judged.stdout
+    assert "Unknown" not in judged.stderr
+
+
+def test_the_daemon_has_no_capability_and_the_helper_one() -> None:
+    assert settings("dockd.service")["CapabilityBoundingSet"] == [""]
+    assert settings("dockd.service")["User"] == ["dockd"]
+    assert settings("dockd-helper@.service")["CapabilityBoundingSet"] == ["CAP_SYS_ADMIN"]
+    assert settings("dockd-helper@.service")["RestrictAddressFamilies"] == ["none"]
+
+
+def test_the_helper_is_asked_where_the_client_asks_and_by_dockds_user_alone() -> None:
+    socket = settings("dockd-helper.socket")
+    assert socket["ListenSequentialPacket"] == [str(helper.SOCKET)]
+    assert (socket["SocketUser"], socket["SocketMode"], socket["Accept"]) == (["dockd"], ["0600"], ["yes"])
+
+
+def test_the_helper_is_isolated_and_keeps_its_pins_where_it_looks_for_them() -> None:
+    unit = settings("dockd-helper@.service")
+    assert unit["ExecStart"] == ["/opt/dockd/bin/python -I -S -B /opt/dockd/site/dockd/helper/__main__.py"]
+    assert (ROOT / "dockd" / "helper" / "__main__.py").exists()
+    assert [f"/run/{name}" for name in unit["RuntimeDirectory"]] == [str(Verbs(uid=0, gid=0).pins)]
+    assert (unit["RuntimeDirectoryMode"], unit["RuntimeDirectoryPreserve"]) == (["0700"], ["yes"])
+    assert {"fsopen", "fsconfig", "fsmount"} <= set(unit["SystemCallFilter"][-1].split())
+
+
+def test_both_folders_in_run_are_made_with_the_owners_that_the_units_expect() -> None:
+    lines = (UNITS / "tmpfiles.conf").read_text(encoding="utf-8").splitlines()
+    made = [line.split()[1:5] for line in lines if line.startswith("d ")]
+    assert made == [["/run/dockd", "0755", "dockd", "dockd"], ["/run/dockd-helper", "0700", "root", "root"]]
+
+
+def test_desktops_are_told_to_leave_every_usb_disk_alone() -> None:
+    rules = (ROOT / "hw" / "udev" / "61-dockd-storage.rules").read_text(encoding="utf-8")
+    (rule,) = re.findall(r"^SUBSYSTEM.*UDISKS_IGNORE.*$", rules.replace("\\\n", ""), flags=re.MULTILINE)
+    assert rule.startswith('SUBSYSTEM=="block", SUBSYSTEMS=="usb", ENV{UDISKS_IGNORE}="1"')
+
+
+def test_only_hubs_are_let_in_by_a_rule() -> None:
+    rules = (ROOT / "hw" / "udev" / "70-dockd-authorise.rules").read_text(encoding="utf-8").replace("\\\n", "")
+    letting_in = [line for line in rules.splitlines() if 'ATTR{authorized}="1"' in line]
+    assert len(letting_in) == 2
+    assert all('DeviceClass}=="09"' in line or 'InterfaceClass}=="09"' in line for line in letting_in)
+    assert 'ATTR{authorized_default}="0", ATTR{interface_authorized_default}="0"' in rules
