@@ -1,0 +1,175 @@
+"""What is docked, as udev announces it: implements the port CameraFeed for the bays of a board.
+
+Owns when devices are looked up anew, how long a device may take to become a camera, and what is told. What a bay holds
+is `dockd.domain.plugged`. Knows nothing of pyudev.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from dockd.app.ports import Attached, Detached, Empty, FeedEvent, Unknown
+from dockd.domain.board import Board
+from dockd.domain.model import BayId
+from dockd.domain.plugged import (
+    Arriving,
+    CameraThere,
+    Devices,
+    Known,
+    Nothing,
+    Occupant,
+    Stranger,
+    occupants,
+    with_device,
+    without_device,
+)
+from dockd.domain.usb import UsbIds
+from dockd.edges.udev.watch import Came, Heard, Watch, Went
+
+RECONCILE_S = 60.0
+"""Devices are looked up anew this often, whatever was announced: what was lost without a word is found then."""
+SETTLE_S = 30.0
+"""How long a device may take from its port to its filesystem; a camera with a large card takes some ten seconds."""
+
+
+class Announcements(Protocol):
+    """What a `Watch` does."""
+
+    def fileno(self) -> int:
+        """Give the descriptor that is readable when there is something to hear."""
+        ...
+
+    def hear(self) -> Heard:
+        """Take what was announced."""
+        ...
+
+    def look(self) -> Devices:
+        """Look up every device."""
+        ...
+
+    def close(self) -> None:
+        """Stop to listen."""
+        ...
+
+
+class UdevFeed:
+    """The cameras in the bays of one board. `arriving` is told, once a plugging in, who may become a camera."""
+
+    def __init__(
+        self,
+        *,
+        board: Board,
+        known: Known,
+        arriving: Callable[[BayId, UsbIds], None] = lambda _bay, _ids: None,
+        listen: Callable[[str], Announcements] = lambda host: Watch(host=host),
+        reconcile_s: float = RECONCILE_S,
+        settle_s: float = SETTLE_S,
+    ) -> None:
+        """Take what is needed; `listen` opens the announcements of a controller."""
+        self._bays = {wiring.port: bay for bay, wiring in board.bays.items()}
+        self._host = board.host
+        self._known = known
+        self._arriving = arriving
+        self._listen = listen
+        self._reconcile_s = reconcile_s
+        self._settle_s = settle_s
+        self._seen: dict[BayId, Occupant] = {}
+        self._waits: dict[BayId, _Wait] = {}
+
+    async def events(self) -> AsyncIterator[FeedEvent]:
+        """Tell every bay once, then what changes, in order; never ends."""
+        loop = asyncio.get_running_loop()
+        with closing(self._listen(self._host)) as watch:
+            # What happened since it listens is heard below, again.
+            devices, looked_s, lost = watch.look(), loop.time(), False
+            while True:
+                for event in self._changes(devices, loop.time()):
+                    yield event
+                await _readable(watch.fileno(), self._until_s(looked_s) - loop.time())
+                heard = watch.hear()
+                lost = lost or heard.lost
+                if (lost and heard.all) or loop.time() - looked_s >= self._reconcile_s:
+                    devices, looked_s, lost = watch.look(), loop.time(), False
+                else:
+                    devices = _after(devices, heard)
+
+    def _until_s(self, looked_s: float) -> float:
+        """Say when something is to be done though nothing was heard."""
+        return min([looked_s + self._reconcile_s, *(wait.until_s for wait in self._waits.values() if not wait.over)])
+
+    def _changes(self, devices: Devices, now_s: float) -> Iterator[FeedEvent]:
+        held = occupants(devices, self._bays, known=self._known)
+        for port, bay in self._bays.items():
+            occupant = self._patient(bay, held[port], now_s)
+            before = self._seen.get(bay)
+            if occupant != before:
+                self._seen[bay] = occupant
+                yield from _news(bay, before, occupant)
+
+    def _patient(self, bay: BayId, occupant: Occupant, now_s: float) -> Occupant:
+        """Give what is in a bay: who takes too long to become a camera is a stranger."""
+        if not isinstance(occupant, Arriving):
+            self._waits.pop(bay, None)
+            return occupant
+        wait = self._waits.get(bay)
+        if wait is None or wait.arriving != occupant:
+            self._waits[bay] = _Wait(arriving=occupant, until_s=now_s + self._settle_s)
+            self._arriving(bay, occupant.ids)
+            return occupant
+        if not wait.over and now_s < wait.until_s:
+            return occupant
+        self._waits[bay] = replace(wait, over=True)
+        return Stranger(ids=occupant.ids, why=f"no card came to be read within {self._settle_s:g} s")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wait:
+    """Somebody who may become a camera until then."""
+
+    arriving: Arriving
+    until_s: float
+    over: bool = False
+
+
+def _after(devices: Devices, heard: Heard) -> Devices:
+    for news in heard.news:
+        match news:
+            case Came(device=device):
+                devices = with_device(devices, device)
+            case Went(devpath=devpath):
+                devices = without_device(devices, devpath)
+    return devices
+
+
+def _news(bay: BayId, before: Occupant | None, occupant: Occupant) -> Iterator[FeedEvent]:
+    """Tell what a bay holds now that held something else, or was not looked at."""
+    if isinstance(before, CameraThere | Stranger) and not isinstance(occupant, Stranger):
+        yield Detached(bay=bay)
+    match occupant:
+        case Nothing():
+            if before is None:
+                yield Empty(bay=bay)
+        case Arriving():
+            # The bay's lamp says nothing of it: it becomes a camera within seconds, or a stranger.
+            if before is None:
+                yield Empty(bay=bay)
+        case CameraThere(camera=camera):
+            yield Attached(bay=bay, camera=camera, source=f"bay:{bay}", device=f"bay:{bay}")
+        case Stranger(ids=ids, why=why):
+            yield Unknown(bay=bay, ids=ids, why=why)
+
+
+async def _readable(descriptor: int, most_s: float) -> None:
+    """Wait until there is something to read, or for so long. In between nobody is woken by it."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    loop.add_reader(descriptor, told.set)
+    try:
+        async with asyncio.timeout(max(most_s, 0.0)):
+            await told.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(descriptor)

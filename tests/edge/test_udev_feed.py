@@ -1,0 +1,277 @@
+"""The feed of a board: what is told of the bays, whatever is doubled, dropped or late."""
+
+import asyncio
+import os
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+from hypothesis import given, settings, strategies as st
+
+from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent, Unknown
+from dockd.domain.board import Board
+from dockd.domain.matching import CardIds
+from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
+from dockd.domain.plugged import Devices
+from dockd.domain.usb import UsbIds
+from dockd.edges.boards import load_board
+from dockd.edges.udev.feed import UdevFeed
+from dockd.edges.udev.watch import Came, Heard, News, Went
+from tests.plugs import HOST, Hub
+
+BOARD = load_board("emulated-14")
+TWO = replace(BOARD, bays={bay: BOARD.bays[bay] for bay in (BayId(1), BayId(2))})
+ONE = replace(BOARD, bays={BayId(1): BOARD.bays[BayId(1)]})
+
+
+class Told:
+    """Announcements by hand: each entry of `heard` is one hearing."""
+
+    def __init__(self, hub: Hub) -> None:
+        self.hub = hub
+        self.heard: list[Heard] = []
+        self.looks = 0
+        self.looked: asyncio.Queue[None] = asyncio.Queue()
+        self.closed = False
+        self._read, self._write = os.pipe()
+
+    def say(self, news: list[News], *, lost: bool = False, everything: bool = True) -> None:
+        self.heard.append(Heard(news=tuple(news), lost=lost, all=everything))
+        os.write(self._write, b".")
+
+    def fileno(self) -> int:
+        return self._read
+
+    def hear(self) -> Heard:
+        if not self.heard:
+            return Heard(news=(), lost=False, all=True)
+        os.read(self._read, 1)
+        return self.heard.pop(0)
+
+    def look(self) -> Devices:
+        self.looks += 1
+        self.looked.put_nowait(None)
+        return self.hub.devices()
+
+    def close(self) -> None:
+        self.closed = True
+        os.close(self._read)
+        os.close(self._write)
+
+
+def known(ids: UsbIds, card: CardIds | None) -> bool:
+    return ids.vendor == "46f4" and (card is None or card.filesystem != "")
+
+
+def attached(bay: int, serial: str) -> Attached:
+    camera = Camera(
+        serial=CameraSerial(serial), volume=VolumeId(f"{serial}-VOL"), model="QEMU_USB_HARDDRIVE", firmware="2.5+"
+    )
+    return Attached(bay=BayId(bay), camera=camera, source=f"bay:{bay}", device=f"bay:{bay}")
+
+
+class Listener:
+    """A feed under way: `next` gives the next events, and fails if they do not come."""
+
+    def __init__(self, hub: Hub, *, board: Board = ONE, reconcile_s: float = 60.0, settle_s: float = 30.0) -> None:
+        self.told = Told(hub)
+        self.hosts: list[str] = []
+        self.arrivals: list[str] = []
+        feed = UdevFeed(
+            board=board,
+            known=known,
+            arriving=lambda bay, ids: self.arrivals.append(f"{bay}: {ids}"),
+            listen=self._listen,
+            reconcile_s=reconcile_s,
+            settle_s=settle_s,
+        )
+        self.events = feed.events()
+
+    async def next(self, count: int = 1) -> list[FeedEvent]:
+        async with asyncio.timeout(20):
+            return [await anext(self.events) for _ in range(count)]
+
+    async def close(self) -> None:
+        assert isinstance(self.events, AsyncGenerator)
+        await self.events.aclose()
+
+    def _listen(self, host: str) -> Told:
+        self.hosts.append(host)
+        return self.told
+
+
+@asynccontextmanager
+async def listening(hub: Hub, *, board: Board = ONE, **times_s: float) -> AsyncIterator[Listener]:
+    listener = Listener(hub, board=board, **times_s)
+    try:
+        yield listener
+    finally:
+        await listener.close()
+        assert listener.told.closed
+
+
+async def test_every_bay_is_told_at_the_start_and_the_feed_listens_to_the_boards_controller() -> None:
+    hub = Hub()
+    hub.plug("1.2", "CAM-2")
+    async with listening(hub, board=TWO) as listener:
+        assert await listener.next(2) == [Empty(bay=BayId(1)), attached(2, "CAM-2")]
+        assert listener.hosts == [HOST]
+
+
+async def test_a_camera_is_told_once_when_it_comes_and_once_when_it_goes_however_often_it_is_announced() -> None:
+    hub = Hub()
+    async with listening(hub) as listener:
+        assert await listener.next() == [Empty(bay=BayId(1))]
+        hub.plug("1.1", "CAM-1")
+        plugged = list(hub.news)
+        listener.told.say(plugged[:2])
+        listener.told.say(plugged[2:])
+        listener.told.say(plugged)
+        assert await listener.next() == [attached(1, "CAM-1")]
+        hub.pull("1.1")
+        listener.told.say(hub.news[len(plugged) :])
+        assert await listener.next() == [Detached(bay=BayId(1))]
+        assert listener.arrivals == ["1: 46f4:0001 CAM-1"]
+
+
+async def test_another_camera_whose_predecessors_removal_was_lost_is_a_new_one() -> None:
+    hub = Hub()
+    hub.plug("1.1", "CAM-1")
+    async with listening(hub) as listener:
+        assert await listener.next() == [attached(1, "CAM-1")]
+        hub.plug("1.1", "CAM-2")
+        listener.told.say([one for one in hub.news[5:] if isinstance(one, Came)])
+        assert await listener.next(2) == [Detached(bay=BayId(1)), attached(1, "CAM-2")]
+
+
+async def test_the_same_camera_plugged_in_again_is_a_new_docking_even_if_nobody_heard_it_go() -> None:
+    hub = Hub()
+    hub.plug("1.1", "CAM-1")
+    async with listening(hub) as listener:
+        assert await listener.next() == [attached(1, "CAM-1")]
+        hub.plug("1.1", "CAM-1")
+        listener.told.say([], lost=True)
+        assert await listener.next(2) == [Detached(bay=BayId(1)), attached(1, "CAM-1")]
+
+
+async def test_after_a_loss_all_is_heard_before_everything_is_looked_up() -> None:
+    hub = Hub()
+    async with listening(hub) as listener:
+        assert await listener.next() == [Empty(bay=BayId(1))]
+        hub.plug("1.1", "CAM-1")
+        stale = list(hub.news)
+        hub.pull("1.1")
+        hub.plug("1.1", "CAM-2")
+        listener.told.say([], lost=True, everything=False)
+        listener.told.say(stale)
+        assert await listener.next() == [attached(1, "CAM-2")]
+        assert listener.told.looks == 2
+
+
+async def test_what_was_lost_without_a_word_is_found_by_looking_now_and_then() -> None:
+    hub = Hub()
+    async with listening(hub, reconcile_s=0.05) as listener:
+        assert await listener.next() == [Empty(bay=BayId(1))]
+        hub.plug("1.1", "CAM-1")
+        assert await listener.next() == [attached(1, "CAM-1")]
+
+
+async def test_a_device_that_never_becomes_a_camera_is_unknown_after_a_while_and_told_once() -> None:
+    hub = Hub()
+    hub.plug("1.1", "CAM-1", lambda device: replace(device, card=None))
+    async with listening(hub, settle_s=0.05, reconcile_s=0.2) as listener:
+        assert await listener.next() == [Empty(bay=BayId(1))]
+        ids = UsbIds(vendor="46f4", product="0001", serial="CAM-1")
+        why = "no card came to be read within 0.05 s"
+        assert await listener.next() == [Unknown(bay=BayId(1), ids=ids, why=why)]
+        coming = asyncio.ensure_future(listener.next())
+        for _ in range(listener.told.looks + 2):
+            await listener.told.looked.get()
+        assert not coming.done()
+        hub.pull("1.1")
+        assert await coming == [Detached(bay=BayId(1))]
+        assert listener.arrivals == ["1: 46f4:0001 CAM-1"]
+
+
+async def test_a_stranger_is_told_with_its_ids_and_a_camera_after_it_is_a_camera() -> None:
+    hub = Hub()
+    strange = UsbIds(vendor="dead", product="beef", serial="../../<script>")
+    hub.plug("1.1", "X", lambda device: replace(device, ids=strange))
+    async with listening(hub) as listener:
+        why = "no profile is of such a device"
+        assert await listener.next() == [Unknown(bay=BayId(1), ids=strange, why=why)]
+        before = len(hub.news)
+        hub.plug("1.1", "CAM-1")
+        listener.told.say(hub.news[before:])
+        assert await listener.next(2) == [Detached(bay=BayId(1)), attached(1, "CAM-1")]
+
+
+async def test_a_second_filesystem_behind_the_first_ends_the_docking() -> None:
+    hub = Hub()
+    hub.plug("1.1", "CAM-1")
+    async with listening(hub) as listener:
+        assert await listener.next() == [attached(1, "CAM-1")]
+        first = hub.in_port["1.1"][2]
+        listener.told.say([Came(device=replace(first, devpath=f"{first.devpath}x", volume="B"))])
+        why = "it has 2 filesystems, expected one"
+        assert await listener.next() == [Unknown(bay=BayId(1), ids=first.ids, why=why)]
+
+
+async def test_a_card_that_is_taken_out_of_its_reader_is_gone() -> None:
+    hub = Hub()
+    hub.plug("1.1", "CAM-1")
+    async with listening(hub) as listener:
+        assert await listener.next() == [attached(1, "CAM-1")]
+        listener.told.say([Went(devpath=hub.in_port["1.1"][2].devpath)])
+        assert await listener.next() == [Detached(bay=BayId(1))]
+        listener.told.say([Went(devpath=hub.in_port["1.1"][0].devpath)])
+        hub.plug("1.1", "CAM-2")
+        listener.told.say([], lost=True)
+        assert await listener.next() == [attached(1, "CAM-2")]
+
+
+STEPS = st.lists(st.tuples(st.sampled_from(["1.1", "1.2"]), st.sampled_from(["A", "B", ""])), max_size=8)
+
+
+@settings(max_examples=60)
+@given(steps=STEPS, data=st.data())
+def test_after_a_storm_in_any_order_doubled_and_with_losses_the_bays_are_as_they_are(
+    steps: list[tuple[str, str]], data: st.DataObject
+) -> None:
+    """I17: a rescan makes up for whatever was lost."""
+    hub = Hub()
+    for chain, serial in steps:
+        hub.plug(chain, serial) if serial else hub.pull(chain)
+    storm = data.draw(st.permutations([*hub.news, *hub.news]))
+    kept = storm[: data.draw(st.integers(0, len(storm)))]
+    there = {
+        number: hub.in_port[chain][0].ids.serial for number, chain in ((1, "1.1"), (2, "1.2")) if chain in hub.in_port
+    }
+
+    assert asyncio.run(_after(kept, hub)) == there
+
+
+async def _after(storm: list[News], hub: Hub) -> dict[int, str]:
+    """Give the serials in the bays after a storm in which something was lost, by what was told."""
+    seen = Hub()
+    bays: dict[int, str] = {}
+
+    async def follow(listener: Listener) -> None:
+        async for event in listener.events:
+            match event:
+                case Attached(bay=bay, camera=camera):
+                    bays[bay] = camera.serial
+                case Detached(bay=bay) | Empty(bay=bay) | Unknown(bay=bay) | ChargeRead(bay=bay):
+                    bays.pop(bay, None)
+
+    async with listening(seen, board=TWO) as listener, asyncio.timeout(20):
+        following = asyncio.create_task(follow(listener))
+        await listener.told.looked.get()
+        listener.told.say(storm, everything=False)
+        seen.now = dict(hub.now)
+        listener.told.say([], lost=True)
+        # What a look changes is told before anybody else gets a turn.
+        await listener.told.looked.get()
+        following.cancel()
+        await asyncio.wait({following})
+    return bays

@@ -1,0 +1,92 @@
+"""The kernel's own announcements: a real netlink socket, and what happens when it overruns."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dockd.edges.udev.watch import Came, Watch
+from tests.plugs import HOST
+
+MISSING = "a real netlink socket needs root, and a kernel that announces block devices here"
+
+
+@pytest.fixture
+def uevent() -> Path:
+    """The file through which the kernel can be made to announce a block device again; harmless, a loop device's."""
+    found = sorted(Path("/sys/devices/virtual/block").glob("loop*/uevent"))
+    if not found or not os.access(found[0], os.W_OK):
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
+    return found[0]
+
+
+@pytest.fixture
+def watch() -> Iterator[Watch]:
+    watch = Watch(host=HOST, source="kernel")
+    yield watch
+    watch.close()
+
+
+def storm(uevent: Path) -> None:
+    for _ in range(400):
+        uevent.write_text("add")
+
+
+def small(watch: Watch) -> None:
+    """Give the socket a buffer of a few announcements."""
+    with socket.socket(fileno=os.dup(watch.fileno())) as itself:
+        itself.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+
+
+def test_an_overrun_of_the_socket_is_said_once_and_what_comes_after_is_heard(watch: Watch, uevent: Path) -> None:
+    """I17: the kernel drops what it cannot deliver, and leaves ENOBUFS on the socket."""
+    small(watch)
+    storm(uevent)
+    heard = watch.hear()
+    assert (heard.lost, heard.all) == (True, True)
+    assert watch.hear().lost is False
+    uevent.write_text("add")
+    again = watch.hear()
+    assert (again.lost, again.all) == (False, True)
+
+
+def test_an_overrun_between_the_look_at_the_error_and_the_poll_is_said_too(
+    watch: Watch, uevent: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small(watch)
+    looked = iter([False])
+    overran = Watch._overran
+
+    def late(self: Watch) -> bool:
+        # The first look finds no error: the storm comes right after it.
+        for answer in looked:
+            storm(uevent)
+            return answer
+        return overran(self)
+
+    monkeypatch.setattr(Watch, "_overran", late)
+    assert watch.hear().lost is True
+    assert watch.hear().lost is False
+
+
+def test_devices_that_are_in_no_port_of_the_controller_are_no_news(watch: Watch, uevent: Path) -> None:
+    uevent.write_text("add")
+    heard = watch.hear()
+    assert [one for one in heard.news if isinstance(one, Came)] == []
+    assert (heard.lost, heard.all) == (False, True)
+    assert watch.look() == {}
+
+
+def test_a_storm_is_heard_in_parts_so_that_others_get_their_turn(watch: Watch, uevent: Path) -> None:
+    with socket.socket(fileno=os.dup(watch.fileno())) as itself:
+        itself.setsockopt(
+            socket.SOL_SOCKET, socket.SO_RCVBUFFORCE if hasattr(socket, "SO_RCVBUFFORCE") else 33, 1 << 24
+        )
+    storm(uevent)
+    parts = [watch.hear() for _ in range(3)]
+    assert [part.all for part in parts] == [False, False, True]
+    assert not any(part.lost for part in parts)
