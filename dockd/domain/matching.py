@@ -58,6 +58,12 @@ def profile_of(profiles: Iterable[Profile], usb: UsbIds, card: CardIds) -> Verdi
     return Fits(profile=fit[0]) if len(fit) == 1 else Several(names=tuple(sorted(profile.name for profile in fit)))
 
 
+def knows(profiles: Iterable[Profile], usb: UsbIds, card: CardIds | None) -> bool:
+    """Say whether a device may be let in: by its USB ids alone while there is no card, by exactly one profile then."""
+    known = tuple(profiles)
+    return bool(possible(known, usb)) if card is None else isinstance(profile_of(known, usb, card), Fits)
+
+
 def _usb_fits(match: Match, usb: UsbIds) -> bool:
     return (
         match.vendor == usb.vendor.lower()

@@ -9,7 +9,7 @@ from hypothesis import given, settings, strategies as st
 from dockd.domain.contents import Role, marked, recordings
 from dockd.domain.facts import facts_of
 from dockd.domain.listing import listing_of
-from dockd.domain.matching import CardIds, Fits, Several, Unknown, possible, profile_of
+from dockd.domain.matching import CardIds, Fits, Several, Unknown, knows, possible, profile_of
 from dockd.domain.model import ListedFile
 from dockd.domain.naming import glob_matches, glob_problem, parted, template_of
 from dockd.domain.profile import Counting, EraseMethod, Filesystem, Mark, Match, Profile, Trigger
@@ -65,6 +65,14 @@ def test_ids_in_capitals_are_the_same_ids() -> None:
 def test_a_device_that_fits_two_profiles_is_left_alone_and_both_are_named() -> None:
     two = [one("zulu", product="0049"), one("alpha", serial="C*"), one("never", product="0001")]
     assert profile_of(two, CAMERA, VFAT) == Several(names=("alpha", "zulu"))
+
+
+@pytest.mark.parametrize("card", [None, VFAT])
+def test_a_device_is_let_in_by_its_ids_and_stays_if_one_profile_fits_its_card(card: CardIds | None) -> None:
+    twins = [one("a", product="0049"), one("b", product="0049")]
+    assert knows(twins[:1], CAMERA, card)
+    assert knows(twins, CAMERA, card) is (card is None)
+    assert not knows([one("a", product="0001")], CAMERA, card)
 
 
 def test_any_one_of_several_matches_is_enough() -> None:
