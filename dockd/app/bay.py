@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from dockd.app.bus import Bus
+from dockd.app.charging import InBay
 from dockd.app.policy import Policy
 from dockd.app.ports import Attached, Cards, ChargeRead, Clock, Detached, Empty, FeedEvent, Lamps, Ledger, Unknown
 from dockd.app.stay import Stay
@@ -15,6 +16,7 @@ from dockd.app.waiting import Bell
 from dockd.domain.bay import (
     Bay,
     BayEvent,
+    BayPower,
     BeginStay,
     Broke,
     CameraIn,
@@ -25,6 +27,7 @@ from dockd.domain.bay import (
     EndStay,
     EraseWindow,
     Phase,
+    PowerChanged,
     RecordStranger,
     SeenEmpty,
     StrangerIn,
@@ -111,6 +114,21 @@ class BayKeeper:
         """Say whether every event was taken, counts are fresh, and no card is being opened."""
         counting = self._dirty.rung or self._counting
         return not self._told and not counting and self._bay.phase not in {Phase.UNKNOWN, Phase.SETTLING}
+
+    def in_bay(self) -> InBay:
+        """Say what charging has to know: a card with anything left on it would have to be read again, were it dark."""
+        bay = self._bay
+        busy = bay.phase in {Phase.SETTLING, Phase.OFFLOADING} or bay.erasing
+        settled = bay.phase is Phase.READY and bay.work.files == bay.work.erased_files
+        return InBay(camera=bay.camera, busy=busy, settled=settled, charge_pct=bay.charge_pct, inferred=bay.inferred)
+
+    def charge_read(self, read: ChargeRead) -> None:
+        """Take a charge that was inferred of the camera that is here now: it waits behind no news of another one."""
+        self._take(_news(read))
+
+    def power_changed(self, power: BayPower, detail: str) -> None:
+        """Hear why the bay has no power, or that it has: before its camera leaves the bus for want of it."""
+        self._take(PowerChanged(power=power, detail=detail))
 
     # --- Watch ---
 
@@ -270,5 +288,5 @@ def _news(event: FeedEvent) -> BayEvent:
             return SeenEmpty()
         case Unknown(ids=ids, why=why):
             return StrangerIn(ids=ids, why=why)
-        case ChargeRead(charge_pct=charge_pct):
-            return ChargeChanged(charge_pct=charge_pct)
+        case ChargeRead(charge_pct=charge_pct, inferred=inferred):
+            return ChargeChanged(charge_pct=charge_pct, inferred=inferred)

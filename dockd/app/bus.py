@@ -110,6 +110,7 @@ class Bus:
         self._refusals = 0
         self._copies_from_s: float | None = None
         self._no_copy = False
+        self._weak = False
         self.underway: Underway | None = None
         self.rate_bytes_s = 0.0
 
@@ -149,6 +150,11 @@ class Bus:
             guest.crowded.clear()
         self.ring()
 
+    def rest(self, *, weak: bool) -> None:
+        """Begin nothing while the station's supply is weak; what is under way ends."""
+        self._weak = weak
+        self.ring()
+
     def kept_files(self, docking: DockingId) -> int:
         """Say how many files of a stay's card stay on it, receipt or not."""
         return self._guests[docking].stay.kept_files if docking in self._guests else 0
@@ -166,7 +172,7 @@ class Bus:
     @property
     def resting(self) -> bool:
         """Say whether nothing is left to do on any stay, put-off clips included."""
-        return self._resting and self._next_in_s() is None
+        return self._resting and not self._weak and self._next_in_s() is None
 
     async def run(self) -> None:
         """Work for ever, one clip at a time."""
@@ -213,7 +219,7 @@ class Bus:
         # What is due is forgotten first, whoever is docked: what stayed due would have the bus look again at once.
         if self._copies_from_s is not None and self._copies_from_s <= now_s:
             self._refusals, self._copies_from_s = 0, None
-        if not ready:
+        if self._weak or not ready:
             return None
         heads = await self._ledger.heads(ready, skip=skip)
         # A stay may have ended while the ledger answered.

@@ -56,10 +56,11 @@ class Empty:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeRead:
-    """The battery of the bay's camera, in per cent; None where it cannot be known."""
+    """The battery of the bay's camera, in per cent; None where it cannot be known. `inferred` is not its own word."""
 
     bay: BayId
     charge_pct: int | None
+    inferred: bool = False
 
 
 FeedEvent = Attached | Detached | Empty | Unknown | ChargeRead

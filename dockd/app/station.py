@@ -11,6 +11,7 @@ from dockd.app.account_ports import Accounting
 from dockd.app.accounting import Accountant
 from dockd.app.bay import BayKeeper
 from dockd.app.bus import Bus
+from dockd.app.charging import Charging, Gear, InBay
 from dockd.app.pointing import Pointing
 from dockd.app.policy import Policy
 from dockd.app.ports import (
@@ -38,7 +39,7 @@ from dockd.app.space import Space
 from dockd.app.strays import StrayCopies
 from dockd.app.uplink import Uplink
 from dockd.app.view import BayView, StationView
-from dockd.domain.bay import Bay, Phase
+from dockd.domain.bay import Bay, BayPower, Phase
 from dockd.domain.model import BayId, Camera, Clip, ClipState, DockingId
 from dockd.domain.schedule import ahead, minutes_to_ready
 from dockd.errors import InvariantError, Reason
@@ -62,6 +63,7 @@ class Ports:
     chance: Chance
     broker: Broker | None = None
     accounting: Accounting
+    gear: Gear | None = None
 
 
 class Station:
@@ -75,6 +77,7 @@ class Station:
         self._lifted_s: dict[Camera, float] = {}
         self._again_in: set[BayId] = set()
         self._feed_ended = False
+        self._weak = False
         self._uplink = Uplink(
             ledger=ports.ledger,
             spool=ports.spool,
@@ -98,6 +101,7 @@ class Station:
             crowded=self._crowded,
             made_room=self._made_room,
         )
+        self._charging = None if ports.gear is None else Charging(ports.gear, bays=self, clock=ports.clock)
         self._reporter = self._reporter_of(ports.broker)
         self._accountant = Accountant(
             accounts=ports.accounting.store,
@@ -122,6 +126,8 @@ class Station:
             group.create_task(self._reclaimer.run(), name="reclaim")
             if self._reporter is not None:
                 group.create_task(self._reporter.run(), name="reporter")
+            if self._charging is not None:
+                group.create_task(self._charging.run(), name="charging")
             group.create_task(self._accountant.run(), name="accounts")
             group.create_task(self.quarantine.run(), name="quarantine")
             group.create_task(self.pointing.run(), name="pointing")
@@ -187,6 +193,26 @@ class Station:
                 return True
         return False
 
+    # --- what charging needs of the bays ---
+
+    def in_bays(self) -> Mapping[BayId, InBay]:
+        """Say what is in every bay."""
+        return {number: keeper.in_bay() for number, keeper in self._keepers.items()}
+
+    def charge_read(self, read: ChargeRead) -> None:
+        """Take a charge that was inferred."""
+        self._keepers[read.bay].charge_read(read)
+
+    def power_changed(self, bay: BayId, power: BayPower, detail: str) -> None:
+        """Hear why a bay has no power, or that it has."""
+        self._keepers[bay].power_changed(power, detail)
+
+    def rest(self, *, weak: bool) -> None:
+        """Begin no more work on cards while the supply is weak."""
+        self._weak = weak
+        for bus in self._buses.values():
+            bus.rest(weak=weak)
+
     async def undock_all(self) -> None:
         """End every stay as if the cameras were pulled now, and wait until that is on record."""
         for keeper in self._keepers.values():
@@ -205,6 +231,7 @@ class Station:
             spool_full=self._space.full,
             strays=await self._strays.count(),
             account=await self._accountant.view(),
+            weak=self._weak,
         )
 
     async def _route(self) -> None:
@@ -320,8 +347,9 @@ class Station:
             underway=mine,
             charge_pct=bay.charge_pct,
             minutes=self._minutes(bay, bus),
-            reason=bay.reason,
-            detail=bay.detail,
+            reason=Reason.POWER if bay.power is BayPower.CUT else bay.reason,
+            detail=bay.power_detail or bay.detail,
+            inferred=bay.inferred,
             kept_files=bus.kept_files(bay.docking) if bay.docking is not None else 0,
         )
 
@@ -334,7 +362,9 @@ class Station:
             if self._bus_of[number] is bus and keeper.bay.docking is not None
         }
         files, bytes_ = ahead(works, docking=bay.docking, current=bus.underway.docking if bus.underway else None)
-        return minutes_to_ready(bytes_before=bytes_, files_before=files, bytes_s=bus.rate_bytes_s)
+        copied = minutes_to_ready(bytes_before=bytes_, files_before=files, bytes_s=bus.rate_bytes_s)
+        charged = self._charging.minutes(bay.number) if self._charging is not None else None
+        return copied if copied is None or charged is None else max(copied, charged)
 
 
 def _same(one: Camera, other: Camera) -> bool:

@@ -20,6 +20,7 @@ class BayView:
     """One bay. `minutes` until the camera is ready: 0 when it is, None where nobody knows yet or nothing is docked.
 
     `kept_files` are never erased from this card, whose structure is not as it should be; their clips are safe as any.
+    `inferred` is a charge that the camera did not tell.
     """
 
     number: BayId
@@ -34,11 +35,15 @@ class BayView:
     reason: Reason | None
     detail: str
     kept_files: int = 0
+    inferred: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StationView:
-    """The whole station. `spool_full` says why copying stopped, empty while it does not; `strays` copies of no clip."""
+    """The whole station. `spool_full` says why copying stopped, empty while it does not; `strays` copies of no clip.
+
+    `weak` says that no work on cards begins, because the voltage of the station's supply is too low.
+    """
 
     station: StationId
     bays: tuple[BayView, ...]
@@ -47,3 +52,4 @@ class StationView:
     spool_full: str
     strays: Strays = NO_STRAYS
     account: AccountView = field(default_factory=AccountView)
+    weak: bool = False

@@ -52,9 +52,21 @@ class Phase(StrEnum):
     FAULT = "fault"
 
 
+class BayPower(StrEnum):
+    """Whether a bay has power. One WAITING for its turn to charge, or CUT, is dark: nobody sees what is in it."""
+
+    ON = "on"
+    WAITING = "waiting"
+    CUT = "cut"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bay:
-    """One bay: the camera in it, its docking, and what is left to do. `erasing` is the window in which files go."""
+    """One bay: the camera in it, its docking, and what is left to do. `erasing` is the window in which files go.
+
+    `inferred` is a charge that the camera did not tell. `power` is the bay's own, whatever is in it; `power_detail`
+    says why it has none.
+    """
 
     number: BayId
     phase: Phase = Phase.UNKNOWN
@@ -63,8 +75,11 @@ class Bay:
     work: Work = field(default_factory=Work)
     erasing: bool = False
     charge_pct: int | None = None
+    inferred: bool = False
     reason: Reason | None = None
     detail: str = ""
+    power: BayPower = BayPower.ON
+    power_detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,9 +128,18 @@ class EraseWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeChanged:
-    """The battery was read; None where it cannot be known."""
+    """The battery was read, or its charge inferred; None where it cannot be known."""
 
     charge_pct: int | None
+    inferred: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PowerChanged:
+    """The bay's power was switched, or cannot be, and why."""
+
+    power: BayPower
+    detail: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,7 +156,16 @@ class CameraOut:
 
 
 BayEvent = (
-    SeenEmpty | CameraIn | StrangerIn | CardListed | WorkChanged | EraseWindow | ChargeChanged | Broke | CameraOut
+    SeenEmpty
+    | CameraIn
+    | StrangerIn
+    | CardListed
+    | WorkChanged
+    | EraseWindow
+    | ChargeChanged
+    | PowerChanged
+    | Broke
+    | CameraOut
 )
 
 
@@ -251,14 +284,23 @@ def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:  # noqa: 
         raise InvariantError(message)
     end = (EndStay(listed=bay.docking is not None),) if bay.camera is not None else ()
     match event:
+        case PowerChanged(power=power, detail=detail):
+            return replace(bay, phase=phase, power=power, power_detail=detail), ()
         case SeenEmpty() | CameraOut():
-            return Bay(number=bay.number, phase=phase), end
+            return Bay(number=bay.number, phase=phase, power=bay.power, power_detail=bay.power_detail), end
         case CameraIn(camera=camera, source=source, device=device):
-            begun = Bay(number=bay.number, phase=phase, camera=camera)
+            begun = Bay(number=bay.number, phase=phase, camera=camera, power=bay.power, power_detail=bay.power_detail)
             return begun, (*end, BeginStay(camera=camera, source=source, device=device))
         case StrangerIn(ids=ids, why=why):
             reason, detail = Reason.UNKNOWN_DEVICE, f"{ids}: {why}"
-            strange = Bay(number=bay.number, phase=phase, reason=reason, detail=detail)
+            strange = Bay(
+                number=bay.number,
+                phase=phase,
+                reason=reason,
+                detail=detail,
+                power=bay.power,
+                power_detail=bay.power_detail,
+            )
             return strange, (*end, RecordStranger(ids=ids, why=why))
         case _ if bay.camera is None:
             # News of a camera that is no longer here.
@@ -269,8 +311,8 @@ def step(bay: Bay, event: BayEvent) -> tuple[Bay, tuple[Effect, ...]]:  # noqa: 
             return replace(bay, phase=phase, work=work), ()
         case EraseWindow(opened=opened):
             return replace(bay, erasing=opened), ()
-        case ChargeChanged(charge_pct=charge_pct):
-            return replace(bay, charge_pct=charge_pct), ()
+        case ChargeChanged(charge_pct=charge_pct, inferred=inferred):
+            return replace(bay, charge_pct=charge_pct, inferred=inferred), ()
         case Broke(reason=reason, detail=detail):
             if bay.phase is Phase.FAULT:
                 return bay, ()
@@ -302,7 +344,7 @@ def _signal(event: BayEvent) -> Signal:  # noqa: PLR0911 - one arm a signal
             return Signal.STRANGER_IN
         case CardListed(work=work) | WorkChanged(work=work):
             return Signal.WORK_LEFT if work.left_files else Signal.NOTHING_LEFT
-        case EraseWindow() | ChargeChanged():
+        case EraseWindow() | ChargeChanged() | PowerChanged():
             return Signal.TOLD
         case Broke():
             return Signal.BROKE

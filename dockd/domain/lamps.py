@@ -11,7 +11,7 @@ from enum import StrEnum
 from itertools import accumulate
 from types import MappingProxyType
 
-from dockd.domain.bay import Bay, Phase
+from dockd.domain.bay import Bay, BayPower, Phase
 
 _BLINKS = 2
 """From so many phases on a lamp changes: one is steady, none is dark."""
@@ -126,7 +126,20 @@ PATTERNS: Mapping[Lamp, Pattern] = MappingProxyType(
 
 
 def lamp_for(bay: Bay, *, issue_charge_pct: int) -> Lamp:
-    """Say what a bay's light shows. A battery that cannot be read does not keep a camera back."""
+    """Say what a bay's light shows. A battery that cannot be read does not keep a camera back.
+
+    Of a dark bay nobody knows what is in it: it says nothing of anybody's evidence that is not so of every camera.
+    """
+    match bay.power:
+        case BayPower.ON:
+            return _lit(bay, issue_charge_pct=issue_charge_pct)
+        case BayPower.WAITING:
+            return Lamp.WAIT
+        case BayPower.CUT:
+            return Lamp.LEAVE
+
+
+def _lit(bay: Bay, *, issue_charge_pct: int) -> Lamp:
     match bay.phase:
         case Phase.UNKNOWN:
             return Lamp.OFF

@@ -155,7 +155,8 @@ def _cells(bay: BayView, lamp: Text, *, ascii_only: bool, narrow: bool) -> Itera
     if bay.camera is None:
         yield from (Text("-") for _ in range(1 if narrow else 4))
         return
-    ready, charge = show_ready(bay), "unknown" if bay.charge_pct is None else f"{bay.charge_pct} %"
+    inferred = "about " if bay.inferred else ""
+    ready, charge = show_ready(bay), "unknown" if bay.charge_pct is None else f"{inferred}{bay.charge_pct} %"
     receipts = f"{bay.work.receipted_files}/{bay.work.files}"
     share = done_share(bay) if bay.docking is not None else 0.0
     progress = f"{int(share * 100):3d} % {show_doing(bay)}"

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from dockd.app.charging import Gear
 from dockd.app.policy import Policy
 from dockd.app.view import BayView
 from dockd.domain.model import Assurance, BayId, Camera, CameraSerial, VolumeId
@@ -46,11 +47,13 @@ class Planned(Fate):
 class Scene(World):
     """A world under a test's control."""
 
-    def __init__(self, *, policy: Policy, receipts: bool, buses: Mapping[int, str], broker: bool = True) -> None:
+    def __init__(
+        self, *, policy: Policy, receipts: bool, buses: Mapping[int, str], broker: bool = True, gear: Gear | None = None
+    ) -> None:
         self.planned = Planned()
         super().__init__(
             self.planned,
-            setup=Setup(policy=policy, receipts=receipts, broker=broker),
+            setup=Setup(policy=policy, receipts=receipts, broker=broker, gear=gear),
             buses={BayId(number): bus for number, bus in buses.items()},
         )
         # Chance gives some worlds a small disk: here a disk is full when the test says so.
@@ -133,11 +136,12 @@ def play(
     receipts: bool = True,
     buses: Mapping[int, str] | None = None,
     broker: bool = True,
+    gear: Gear | None = None,
 ) -> None:
     """Play a scene from the start of the program to its end."""
 
     async def whole() -> None:
-        scene = Scene(policy=policy, receipts=receipts, buses=buses or {1: "a", 2: "a"}, broker=broker)
+        scene = Scene(policy=policy, receipts=receipts, buses=buses or {1: "a", 2: "a"}, broker=broker, gear=gear)
         scene.boot()
         try:
             await main(scene)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dockd.app.account_ports import Accounting
+from dockd.app.charging import Gear
 from dockd.app.policy import Policy
 from dockd.app.station import Ports, Station
 from dockd.domain.model import Assurance, BayId, Camera, CameraSerial, StationId, VolumeId
@@ -41,12 +42,13 @@ ROOM_BYTES = (60_000, 60_000, 60_000, 6_000)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """How a station is set up: the policy, and whether its store gives receipts."""
+    """How a station is set up: the policy, whether its store gives receipts, and its power, if it has any to share."""
 
     policy: Policy
     receipts: bool
     claims_early: bool = False
     broker: bool = True
+    gear: Gear | None = None
 
 
 def policy_of(fate: Fate, *, erase: bool | None = None, wanted: Assurance | None = None) -> Policy:
@@ -90,6 +92,7 @@ class Run:
             chance=world.fate,
             broker=world.broker if world.setup.broker else None,
             accounting=Accounting(store=SimAccounts(world.accounts, world.fate, self.power), book=self.ledger.accounts),
+            gear=world.setup.gear,
         )
         self.station = Station(bays=world.buses, ports=ports, policy=world.setup.policy)
         self.task = asyncio.create_task(self.station.run(), name="station")

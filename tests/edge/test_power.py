@@ -1,0 +1,62 @@
+"""Which bays can be switched: the switches found behind root's helper, and several kinds of switches as one."""
+
+import pytest
+
+from dockd.domain.model import BayId
+from dockd.edges.power import HubPower, StationPower
+from dockd.errors import InvariantError, PermanentError, Reason, TransientError
+from dockd.sim.charger import SimCharger
+
+ONE, TWO, THREE, FOUR = BayId(1), BayId(2), BayId(3), BayId(4)
+
+
+class Ports:
+    """Ports as root's helper has them: some can be switched, some cannot, one does not answer."""
+
+    def __init__(self) -> None:
+        self.on = {ONE: True, TWO: False}
+        self.away = {THREE}
+
+    async def power(self, bay: BayId, *, on: bool) -> None:
+        await self.powered(bay)
+        self.on[bay] = on
+
+    async def powered(self, bay: BayId) -> bool:
+        if bay in self.away:
+            raise TransientError(Reason.POWER, f"bay {bay}: the hub does not answer")
+        if bay not in self.on:
+            raise PermanentError(Reason.POWER, f"bay {bay}: no switch in its port")
+        return self.on[bay]
+
+
+async def test_what_can_be_switched_is_found_and_why_the_rest_cannot_is_said() -> None:
+    ports = Ports()
+    power, missing = await HubPower.found(ports, wanted=[FOUR, THREE, TWO, ONE])
+    assert power.switchable() == {ONE, TWO}
+    assert missing == {THREE: "bay 3: the hub does not answer", FOUR: "bay 4: no switch in its port"}
+    assert ports.on == {ONE: True, TWO: False}  # only looked at
+
+
+async def test_a_port_that_could_be_switched_and_cannot_now_may_be_able_to_later() -> None:
+    ports = Ports()
+    power, _ = await HubPower.found(ports, wanted=[ONE])
+    del ports.on[ONE]
+    with pytest.raises(TransientError, match="bay 1: no switch in its port") as caught:
+        await power.set(ONE, on=False)
+    assert caught.value.reason is Reason.POWER
+    ports.away = {ONE}
+    with pytest.raises(TransientError, match="bay 1: the hub does not answer"):
+        await power.set(ONE, on=False)
+
+
+async def test_hub_ports_and_relays_are_switched_as_one() -> None:
+    hub, relays = SimCharger(can=frozenset({ONE})), SimCharger(can=frozenset({TWO}))
+    power = StationPower([hub, relays])
+    assert power.switchable() == {ONE, TWO}
+    await power.set(TWO, on=False)
+    assert (hub.dark, relays.dark) == (set(), {TWO})
+
+
+def test_a_bay_that_two_switch_is_refused() -> None:
+    with pytest.raises(InvariantError, match=r"bays \[1\]: two switches each"):
+        StationPower([SimCharger(can=frozenset({ONE})), SimCharger(can=frozenset({ONE, TWO}))])

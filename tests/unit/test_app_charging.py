@@ -1,0 +1,355 @@
+"""The loop over the ports: what it switches, tells and remembers, with batteries that fill as time is told to pass."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+import pytest
+
+from dockd.app.charging import SETTLE_S, TICK_S, Bays, Charging, Gear, InBay
+from dockd.app.ports import ChargeRead
+from dockd.domain.bay import BayPower
+from dockd.domain.charging import Terms
+from dockd.domain.model import BayId, Camera, CameraSerial, Timestamp, VolumeId
+from dockd.domain.overload import Bounds
+from dockd.errors import Reason, TransientError
+from dockd.sim.charger import SimCharger
+
+ONE, TWO, THREE = BayId(1), BayId(2), BayId(3)
+ON = (BayPower.ON, "")
+WAITING = (BayPower.WAITING, "waits for its turn to charge")
+HALF_AN_AMPERE = Terms(budget_ma=500)
+
+
+def camera(name: str) -> Camera:
+    return Camera(serial=CameraSerial(name), volume=VolumeId("V"))
+
+
+class HandClock:
+    def __init__(self) -> None:
+        self.at_s = 0.0
+
+    def monotonic_s(self) -> float:
+        return self.at_s
+
+    def now(self) -> Timestamp:
+        return Timestamp(utc="2026-01-01T00:00:00.000000Z", source="simulated", uncertainty_ms=0)
+
+    async def sleep(self, seconds: float) -> None:
+        self.at_s += seconds
+        await asyncio.sleep(0)
+
+
+class SimBays(Bays):
+    """Bays with cameras whose cards are done with; a dark one is not seen."""
+
+    def __init__(self, charger: SimCharger) -> None:
+        self.charger = charger
+        self.cameras: dict[BayId, Camera] = {}
+        self.facts: dict[BayId, InBay] = {}
+        self.told: list[str] = []
+        self.power: dict[BayId, tuple[BayPower, str]] = {}
+        self.charges: dict[BayId, int | None] = {}
+        self.weak: list[bool] = []
+
+    def in_bays(self) -> Mapping[BayId, InBay]:
+        seen = {bay: it for bay, it in self.cameras.items() if bay not in self.charger.dark}
+        return {
+            bay: replace(
+                self.facts.get(bay, InBay()),
+                camera=seen.get(bay),
+                **({"charge_pct": self.charges[bay], "inferred": True} if bay in self.charges else {}),  # type: ignore[arg-type] # two fields
+            )
+            for bay in sorted({ONE, TWO, THREE})
+        }
+
+    def charge_read(self, read: ChargeRead) -> None:
+        assert read.inferred
+        self.charges[read.bay] = read.charge_pct
+
+    def power_changed(self, bay: BayId, power: BayPower, detail: str) -> None:
+        self.power[bay] = (power, detail)
+        self.told.append(f"{bay} {power.value}{' already dark' if bay in self.charger.dark else ''}")
+
+    def rest(self, *, weak: bool) -> None:
+        self.weak.append(weak)
+
+
+class Charger(SimCharger):
+    """A charger whose switches fail or hang when they are told to, and which remembers what it was asked."""
+
+    def __init__(self, levels_pct: Mapping[BayId, float]) -> None:
+        super().__init__(can=frozenset({ONE, TWO, THREE}), levels_pct=dict(levels_pct))
+        self.asked: list[str] = []
+        self.broken: dict[BayId, BaseException] = {}
+        self.deaf = False
+        self.hangs = False
+
+    async def set(self, bay: BayId, *, on: bool) -> None:
+        self.asked.append(f"{bay} {'on' if on else 'off'}")
+        if bay in self.broken:
+            raise self.broken[bay]
+        await super().set(bay, on=on)
+
+    async def read(self) -> Mapping[BayId, int]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.deaf:
+            raise TransientError(Reason.POWER, "no sensor answers")
+        return await super().read()
+
+
+class World:
+    """Three bays, by default each with a camera that tells its charge once it is seen."""
+
+    def __init__(self, levels_pct: Mapping[BayId, float], *, terms: Terms = HALF_AN_AMPERE, tells: bool = True) -> None:
+        self.charger = Charger(levels_pct)
+        self.clock = HandClock()
+        self.bays = SimBays(self.charger)
+        self.bays.cameras = {bay: camera(f"C{bay}") for bay in levels_pct}
+        self.tells = tells
+        gear = Gear(
+            power=self.charger,
+            currents=self.charger,
+            temperatures=self.charger,
+            supply=self.charger,
+            terms=terms,
+            bounds=Bounds(),
+            shift_in_s=lambda: None,
+        )
+        self.charging = Charging(gear, bays=self.bays, clock=self.clock)
+
+    async def looks(self, count: int = 1, *, every_s: float = TICK_S) -> None:
+        for _ in range(count):
+            if self.tells:
+                self.bays.facts |= {
+                    bay: replace(self.bays.facts.get(bay, InBay()), charge_pct=int(level_pct))
+                    for bay, level_pct in self.charger.levels_pct.items()
+                }
+            await self.charging.look()
+            self.clock.at_s += every_s
+            self.charger.passes(every_s)
+
+
+async def test_at_start_every_bay_is_given_power_that_may_keep_it() -> None:
+    world = World({ONE: 50.0, TWO: 60.0})
+    world.charger.dark = {ONE, TWO, THREE}
+    await world.looks()
+    # Dark bays look empty: only once there is power is anybody seen.
+    assert world.charger.asked == ["1 on", "2 on", "3 on"]
+
+
+async def test_nothing_is_asked_of_a_switch_that_has_not_to_change() -> None:
+    world = World({ONE: 50.0, TWO: 60.0})
+    await world.looks(20)
+    assert world.charger.asked == ["1 off", "2 on", "3 on"]
+    assert world.charger.most_ma <= 500
+
+
+async def test_people_hear_of_it_before_a_bay_goes_dark_and_after_it_is_lit() -> None:
+    world = World({ONE: 79.9, TWO: 50.0})
+    await world.looks(1)
+    assert (world.bays.told, world.bays.power[TWO]) == (["2 waiting"], WAITING)
+    await world.looks(300, every_s=30.0)
+    assert world.bays.told[:3] == ["2 waiting", "1 waiting", "2 on"]
+
+
+async def test_a_camera_that_is_ready_gives_way_and_everybody_is_ready_in_the_end() -> None:
+    world = World({ONE: 70.0, TWO: 60.0, THREE: 75.0})
+    await world.looks(900, every_s=30.0)
+    assert min(world.charger.levels_pct.values()) >= 80
+    assert world.charger.most_ma <= 500
+
+
+async def test_a_dark_camera_is_remembered_and_goes_on_where_it_stopped() -> None:
+    world = World({ONE: 70.0, TWO: 60.0})
+    await world.looks(10)
+    assert world.bays.in_bays()[TWO].camera is None
+    assert world.charging.minutes(TWO) is not None
+    assert world.charging.minutes(THREE) is None
+    assert World({}).charging.minutes(ONE) is None
+
+
+async def test_a_bay_that_has_power_again_and_stays_empty_was_left_in_the_dark() -> None:
+    world = World({ONE: 70.0, TWO: 60.0})
+    await world.looks(10)
+    assert world.charger.dark == {TWO}
+    del world.bays.cameras[TWO], world.charger.levels_pct[TWO], world.bays.cameras[ONE]
+    world.bays.facts.clear()
+    await world.looks(10)
+    assert world.charger.dark == set()
+    await world.looks(int(SETTLE_S / TICK_S) + 1)
+    assert world.charging.minutes(TWO) is None
+
+
+async def test_another_camera_in_a_bay_is_another_battery() -> None:
+    world = World({ONE: 70.0}, tells=False)
+    world.bays.facts[ONE] = InBay(charge_pct=70)
+    await world.looks()
+    assert world.charging.minutes(ONE) == 54
+    world.bays.cameras[ONE] = camera("another")
+    world.bays.facts[ONE] = InBay()
+    await world.looks()
+    assert world.charging.minutes(ONE) is None
+
+
+async def test_a_camera_that_tells_no_more_is_unknown_again() -> None:
+    world = World({ONE: 70.0}, tells=False)
+    world.bays.facts[ONE] = InBay(charge_pct=70)
+    await world.looks()
+    world.bays.facts[ONE] = InBay()
+    await world.looks()
+    assert world.charging.minutes(ONE) == 54
+    await world.looks(10)
+    assert world.charging.minutes(ONE) is None
+
+
+async def test_a_charge_is_inferred_from_the_taper_and_labelled_so_and_told_once() -> None:
+    world = World({ONE: 78.0}, tells=False)
+    await world.looks(30, every_s=60.0)
+    assert world.bays.charges == {}
+    await world.looks(60, every_s=60.0)
+    told = world.bays.charges[ONE]
+    assert told is not None
+    assert abs(told - world.charger.levels_pct[ONE]) < 6
+    assert world.charging.minutes(ONE) == 0
+    # It stays what it was while the card is read, and is told again where the camera comes back.
+    world.bays.facts[ONE] = InBay(busy=True)
+    await world.looks(2)
+    del world.bays.charges[ONE]
+    await world.looks(1)
+    assert world.bays.charges[ONE] == told
+
+
+async def test_a_card_that_is_read_keeps_its_power() -> None:
+    world = World({ONE: 70.0, TWO: 60.0, THREE: 65.0}, tells=False)
+    world.bays.facts = {bay: InBay(busy=True) for bay in (ONE, TWO, THREE)}
+    await world.looks(400, every_s=30.0)
+    assert world.charger.dark == set()
+
+
+async def test_an_over_current_cuts_its_bay_says_how_much_and_tries_again() -> None:
+    world = World({ONE: 70.0}, terms=Terms(budget_ma=6000))
+    world.charger.short_ma[ONE] = 2000
+    await world.looks(2)
+    assert world.charger.dark == {ONE}
+    assert world.bays.power[ONE] == (BayPower.CUT, "drew 2000 mA, expected at most 1600 mA")
+    del world.charger.short_ma[ONE]
+    await world.looks(121)
+    assert (world.charger.dark, world.bays.power[ONE]) == (set(), ON)
+
+
+async def test_a_hot_bay_is_cut_even_while_its_card_is_read() -> None:
+    world = World({ONE: 70.0}, terms=Terms(budget_ma=6000), tells=False)
+    world.bays.facts[ONE] = InBay(busy=True)
+    world.charger.hot_c[ONE] = 71.0
+    await world.looks()
+    assert world.bays.power[ONE] == (BayPower.CUT, "at 71 °C, expected less than 60 °C")
+    assert world.charger.dark == {ONE}
+
+
+async def test_an_overload_that_cannot_be_cut_is_said() -> None:
+    world = World({ONE: 70.0})
+    world.charger.can, world.charger.hot_c = frozenset({TWO}), {ONE: 71.0}
+    await world.looks()
+    power, detail = world.bays.power[ONE]
+    assert power is BayPower.CUT
+    assert detail == "at 71 °C, expected less than 60 °C; it has power still, since this bay cannot be switched"
+
+
+@pytest.mark.parametrize("error", [TransientError(Reason.POWER, "the hub is away"), TimeoutError()])
+async def test_a_switch_that_fails_is_tried_again_and_nothing_is_said_that_is_not_so(error: BaseException) -> None:
+    world = World({ONE: 70.0, TWO: 60.0})
+    world.charger.broken[TWO] = error
+    await world.looks(3)
+    assert world.charger.asked.count("2 off") == 3
+    assert world.bays.power[TWO] == ON
+    del world.charger.broken[TWO]
+    await world.looks()
+    assert (world.charger.dark, world.bays.power[TWO]) == ({TWO}, WAITING)
+
+
+async def test_a_switch_that_only_hides_the_camera_is_found_out_by_its_current() -> None:
+    world = World({ONE: 70.0, TWO: 60.0})
+    await world.looks(3)
+    assert world.charger.dark == {TWO}
+    world.charger.dark.clear()  # VBUS is on; the bus says that nobody is there
+    seen = world.bays.cameras.pop(TWO)
+    await world.looks(5)
+    world.bays.cameras[TWO] = seen
+    await world.looks(100)
+    # What cannot be saved there is saved elsewhere, once and for all.
+    assert world.charger.asked == ["2 off", "1 on", "3 on", "1 off", "2 on"]
+
+
+@pytest.mark.parametrize("how", ["deaf", "blind"])
+async def test_sensors_that_do_not_answer_keep_nobody_from_charging(how: str) -> None:
+    world = World({ONE: 70.0, TWO: 60.0}, terms=Terms(budget_ma=1000))
+    world.charger.deaf, world.charger.blind = how == "deaf", {ONE, TWO}
+    await world.looks(10)
+    assert world.charger.dark == set()
+    assert world.charging.minutes(ONE) == 54
+
+
+async def test_a_sensor_that_hangs_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dockd.app.charging.READ_S", 0.0)
+    world = World({ONE: 70.0, TWO: 60.0})
+    world.charger.hangs = True
+    await world.looks(2)
+    assert world.charger.dark == {TWO}
+
+
+async def test_a_camera_that_draws_more_counts_at_once() -> None:
+    world = World({ONE: 70.0, TWO: 60.0}, terms=Terms(budget_ma=1100, least_on_s=0.0))
+    await world.looks(10)
+    assert world.charger.dark == set()
+    world.charger.short_ma[ONE] = 800
+    await world.looks(6)
+    assert world.charger.dark == {TWO}
+
+
+async def test_a_weak_supply_stops_work_on_cards_until_it_has_held_for_a_minute() -> None:
+    world = World({ONE: 70.0})
+    await world.looks(2)
+    assert world.bays.weak == []
+    world.charger.low = True
+    await world.looks(3)
+    assert world.bays.weak == [True]
+    world.charger.low = None
+    await world.looks(11)
+    assert world.bays.weak == [True]
+    await world.looks(2)
+    assert world.bays.weak == [True, False]
+
+
+async def stopped(world: World, *, when: Callable[[], bool]) -> None:
+    running = asyncio.create_task(world.charging.run(), name="charging")
+    for _ in range(1000):
+        if when():
+            break
+        await asyncio.sleep(0)
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+
+
+async def test_a_station_that_stops_leaves_every_bay_with_power_but_those_it_cut() -> None:
+    world = World({ONE: 70.0, TWO: 60.0, THREE: 50.0}, tells=False)
+    world.bays.facts = {bay: InBay(charge_pct=int(pct)) for bay, pct in world.charger.levels_pct.items()}
+    world.charger.hot_c[THREE] = 90.0
+    await stopped(world, when=lambda: world.charger.dark == {TWO, THREE} and world.clock.at_s > 10)
+    assert world.charger.dark == {THREE}
+
+
+async def test_a_switch_that_fails_at_the_stop_keeps_the_others_from_nothing() -> None:
+    world = World({ONE: 70.0, TWO: 60.0, THREE: 50.0}, tells=False)
+    world.bays.facts = {bay: InBay(charge_pct=int(pct)) for bay, pct in world.charger.levels_pct.items()}
+
+    def dark() -> bool:
+        if world.charger.dark != {TWO, THREE} or world.clock.at_s <= 10:
+            return False
+        world.charger.broken[TWO] = TransientError(Reason.POWER, "the hub is away")
+        return True
+
+    await stopped(world, when=dark)
+    assert world.charger.dark == {TWO}

@@ -1,0 +1,167 @@
+"""A station whose bays have switches: what a dark bay shows, and what a weak supply stops."""
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+
+from dockd.app.charging import Gear, InBay
+from dockd.app.ports import ChargeRead
+from dockd.domain.bay import (
+    Bay,
+    BayEvent,
+    BayPower,
+    CameraIn,
+    CameraOut,
+    ChargeChanged,
+    Phase,
+    PowerChanged,
+    SeenEmpty,
+    StrangerIn,
+    step,
+)
+from dockd.domain.charging import Terms
+from dockd.domain.lamps import Lamp, lamp_for
+from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
+from dockd.domain.overload import Bounds
+from dockd.domain.usb import UsbIds
+from dockd.errors import Reason
+from dockd.sim.charger import SimCharger
+from tests.sim.scene import Scene, play
+
+ONE, TWO = BayId(1), BayId(2)
+CAMERA = Camera(serial=CameraSerial("CAM"), volume=VolumeId("VOL"))
+CLIP = {"A.MP4": b"a" * 900}
+WAITS = PowerChanged(power=BayPower.WAITING, detail="waits for its turn to charge")
+
+
+def gear(charger: SimCharger, *, budget_ma: int = 6000) -> Gear:
+    return Gear(
+        power=charger,
+        currents=charger,
+        temperatures=charger,
+        supply=charger,
+        terms=Terms(budget_ma=budget_ma),
+        bounds=Bounds(),
+        shift_in_s=lambda: None,
+    )
+
+
+# --- the machine and its lamp -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("phase", Phase)
+def test_power_is_the_bays_own_and_changes_no_phase(phase: Phase) -> None:
+    bay, effects = step(Bay(number=ONE, phase=phase), WAITS)
+    assert (bay.phase, bay.power, bay.power_detail, effects) == (phase, BayPower.WAITING, WAITS.detail, ())
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        CameraOut(),
+        SeenEmpty(),
+        CameraIn(camera=CAMERA, source="usb"),
+        StrangerIn(ids=UsbIds(vendor="1", product="2", serial=""), why="odd"),
+    ],
+)
+def test_whoever_comes_or_goes_a_bay_that_was_cut_is_cut(event: BayEvent) -> None:
+    cut = Bay(number=ONE, phase=Phase.SETTLING, camera=CAMERA, power=BayPower.CUT, power_detail="drew 2000 mA")
+    bay, _ = step(cut, event)
+    assert (bay.power, bay.power_detail) == (BayPower.CUT, "drew 2000 mA")
+
+
+def test_a_charge_that_was_inferred_is_labelled_until_the_camera_tells_its_own() -> None:
+    ready = Bay(number=ONE, phase=Phase.READY, camera=CAMERA)
+    inferred = step(ready, ChargeChanged(charge_pct=91, inferred=True))[0]
+    assert (inferred.charge_pct, inferred.inferred) == (91, True)
+    assert not step(inferred, ChargeChanged(charge_pct=90))[0].inferred
+
+
+@pytest.mark.promise("I8")
+@pytest.mark.parametrize("phase", Phase)
+def test_a_dark_bay_never_says_that_anything_is_safe_or_may_be_taken(phase: Phase) -> None:
+    bay = Bay(number=ONE, phase=phase, charge_pct=100)
+    assert lamp_for(replace(bay, power=BayPower.WAITING), issue_charge_pct=80) is Lamp.WAIT
+    assert lamp_for(replace(bay, power=BayPower.CUT), issue_charge_pct=80) is Lamp.LEAVE
+
+
+# --- the station --------------------------------------------------------------------------------------------------
+
+
+def test_a_camera_whose_card_is_done_may_wait_in_the_dark_and_one_at_work_may_not() -> None:
+    async def scene(world: Scene) -> None:
+        station = world.running.station
+        camera = world.camera("cam", CLIP)
+        world.dock(camera, 1)
+        await world.until(lambda: station.in_bays()[ONE].busy)
+        assert not station.in_bays()[ONE].settled
+        await world.rest()
+        inside = station.in_bays()
+        assert (inside[ONE].camera, inside[ONE].busy, inside[ONE].settled) == (camera.identity, False, True)
+        assert inside[TWO] == InBay(settled=False)
+
+    play(scene)
+
+
+def test_a_bay_that_was_cut_shows_it_with_its_reason_and_works_again_after_that() -> None:
+    charger = SimCharger(can=frozenset({ONE}), levels_pct={ONE: 50.0})
+
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        charger.hot_c[ONE] = 80.0
+        await asyncio.sleep(6)
+        assert charger.dark == {ONE}
+        bay = await world.bay(1)
+        assert (bay.lamp, bay.reason, bay.detail) == (Lamp.LEAVE, Reason.POWER, "at 80 °C, expected less than 60 °C")
+        charger.hot_c[ONE] = 40.0
+        await asyncio.sleep(70)
+        assert charger.dark == set()
+        await world.rest()
+        assert world.clips("A.MP4")[0].state == "erased"
+
+    play(scene, gear=gear(charger))
+
+
+def test_minutes_to_ready_are_those_of_the_battery_where_they_are_more() -> None:
+    charger = SimCharger(can=frozenset({ONE}), levels_pct={ONE: 50.0})
+
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.rest()
+        world.running.station._keepers[ONE].tell(ChargeRead(bay=ONE, charge_pct=70))
+        await asyncio.sleep(6)
+        assert (await world.bay(1)).minutes == 54
+
+    play(scene, gear=gear(charger))
+
+
+def test_an_inferred_charge_is_shown_as_such() -> None:
+    async def scene(world: Scene) -> None:
+        world.dock(world.camera("cam", CLIP), 1)
+        await world.rest()
+        world.running.station.charge_read(ChargeRead(bay=ONE, charge_pct=64, inferred=True))
+        bay = await world.bay(1)
+        assert (bay.charge_pct, bay.inferred, bay.lamp) == (64, True, Lamp.CHARGING_RECEIPTED)
+
+    play(scene)
+
+
+@pytest.mark.promise("I17")
+def test_a_weak_supply_begins_no_work_on_cards_and_all_goes_on_once_it_holds() -> None:
+    charger = SimCharger(can=frozenset(), low=True)
+
+    async def scene(world: Scene) -> None:
+        await asyncio.sleep(1)
+        world.dock(world.camera("cam", CLIP), 1)
+        await asyncio.sleep(600)
+        station = world.running.station
+        assert world.clips("A.MP4")[0].state == "found"
+        assert ((await station.view()).weak, station.offloaded) == (True, False)
+        charger.low = False
+        await asyncio.sleep(70)
+        await world.rest()
+        assert world.clips("A.MP4")[0].state == "erased"
+        assert not (await station.view()).weak
+
+    play(scene, gear=gear(charger))
