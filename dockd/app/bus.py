@@ -29,7 +29,6 @@ NO_ROOM_WAIT_S = 60.0
 AGAIN_WAIT_S = 1.0
 NEVER_S = float("inf")
 RATE_SAMPLE_BYTES = 64 << 20
-BEHIND = "it stays on its card: its chain, or that of a file as long, goes on past its end, where nobody has read"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,12 +274,13 @@ class Bus:
 
     async def _keep(self, clip: Clip, guest: _Guest) -> None:
         """Leave a file on its card; read it only where nothing is known yet of it in this stay (I3)."""
-        if clip.verified_in != guest.stay.docking:
-            await confirm_clip(clip, guest.stay, ledger=self._ledger)
+        stay = guest.stay
+        if clip.verified_in != stay.docking:
+            await confirm_clip(clip, stay, ledger=self._ledger)
             self._uplink.ring()
             return
         guest.waiting.put_off(clip.key, until_s=NEVER_S)
-        await self._ledger.annotate(clip.key, Change(reason=Reason.REFUSED, detail=BEHIND))
+        await self._ledger.annotate(clip.key, Change(reason=Reason.REFUSED, detail=stay.why_kept(clip)))
 
     async def _copy(self, clip: Clip, guest: _Guest) -> None:
         stay = guest.stay

@@ -82,11 +82,29 @@ def glob_problem(text: str) -> str | None:
 
 
 def glob_matches(pattern: str, text: str) -> bool:
-    """Hold a text against a pattern: `*` is any characters, `?` one, `#` one digit, anything else itself."""
-    parts = {"*": ".*", "?": ".", "#": "[0-9]"}
-    # Runs of '*' are one: each more would make a hostile text dearer to refuse.
-    whole = "".join(parts.get(char, re.escape(char)) for char in re.sub(r"\*+", "*", pattern))
-    return re.fullmatch(whole, text[:256], re.DOTALL) is not None
+    """Hold a text against a pattern: `*` is any characters, `?` one, `#` one digit, anything else itself.
+
+    However many `*` there are, a text takes no longer than its length times the pattern's: a device chooses its texts.
+    """
+    first, *rest = pattern.split("*")
+    if not rest:
+        return len(text) == len(first) and _stands(first, text, 0)
+    *middle, last = rest
+    begin, end = len(first), len(text) - len(last)
+    if end < begin or not _stands(first, text, 0) or not _stands(last, text, end):
+        return False
+    for part in middle:
+        found = next((at for at in range(begin, end - len(part) + 1) if _stands(part, text, at)), None)
+        if found is None:
+            return False
+        begin = found + len(part)
+    return True
+
+
+def _stands(part: str, text: str, at: int) -> bool:
+    """Say whether a part without `*` stands at a place of a text, all of it within."""
+    pairs = zip(part, text[at : at + len(part)], strict=True)
+    return all(want == "?" or (char in "0123456789" if want == "#" else char == want) for want, char in pairs)
 
 
 def _expression(name: str, width: int | None) -> str | None:

@@ -1,6 +1,7 @@
 """Profiles of cameras: which device is of which, what a name says, and what stays as the camera wrote it."""
 
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -92,10 +93,24 @@ def test_any_one_of_several_matches_is_enough() -> None:
         ("a.c", "abc", False),
         ("[a]", "[a]", True),
         ("?", "", False),
+        ("#", "#", False),
+        ("AB*BC", "ABC", False),
+        ("*x*", "axb", True),
+        ("*x*", "ab", False),
     ],
 )
 def test_a_pattern_means_any_characters_one_character_or_one_digit(pattern: str, text: str, fits: bool) -> None:  # noqa: FBT001 - a column of the table
     assert glob_matches(pattern, text) is fits
+
+
+@given(st.text("ab?*", max_size=8), st.text("ab", max_size=10))
+@settings(deadline=None)
+def test_a_pattern_without_digits_means_what_a_shell_means_by_it(pattern: str, text: str) -> None:
+    assert glob_matches(pattern, text) is fnmatchcase(text, pattern)
+
+
+def test_a_text_that_nearly_fits_a_pattern_of_many_parts_is_refused_at_once() -> None:
+    assert not glob_matches("*a" * 15 + "*b*", "a" * 5_000)
 
 
 @pytest.mark.parametrize("pattern", ["", "*", "**", " ", "a\n", "x" * 33])
