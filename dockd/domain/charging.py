@@ -17,10 +17,16 @@ LEAST_CHARGING_MA = 50
 """Less than this charges nothing worth waiting for."""
 ASSUMED_PCT = 30
 """What a battery of which nobody knows is planned as when it comes in: low, so that it gets its turn."""
-MARGIN_PCT = 3
+MARGIN_PCT = 1
 """A camera that charges goes on for so much longer than it must: one that says 80 and 79 in turn is not switched."""
+TIGHT_S = 3600.0
+"""A camera with less time than this in hand charges before those that need less."""
+PRESSED = 0.7
+"""With more than this of the charge spoken for, all count as having no time: who has least in hand charges, in turn.
+Otherwise who needs least charges to the end, so that some are ready early, should somebody come for one.
+"""
 STAYS_TIGHT_S = 600.0
-"""A camera that charges for want of time goes on until it has so much in hand: a border crossed once, not each tick."""
+"""One that charges counts as having so much less in hand: borders are crossed once, not at each look."""
 
 
 class Basis(StrEnum):
@@ -78,9 +84,9 @@ class Terms:
     nominal_ma: int = 500
     trickle_ma: int = 100
     full_s: float = 9 * 3600.0
-    least_on_s: float = 120.0
+    least_on_s: float = 180.0
     least_off_s: float = 60.0
-    most_off_s: float = 1200.0
+    most_off_s: float = 3600.0
     lit_s: float = 900.0
 
 
@@ -139,12 +145,13 @@ def plan(slots: Sequence[Slot], *, terms: Terms, shift_in_s: float | None) -> Pl
     Bays that are read, empty or cannot be switched keep their power whatever the budget says. The rest of it is given
     out in order until somebody does not fit: nobody smaller slips past him, so a larger budget never takes from anyone.
     """
-    in_time = _in_time(slots, terms=terms, shift_in_s=shift_in_s)
+    in_time, pressed = _in_time(slots, terms=terms, shift_in_s=shift_in_s)
+    tight_s = math.inf if pressed else TIGHT_S
     fixed = {slot.bay: why for slot in slots if (why := _fixed(slot)) is not None}
     floor_ma = sum(draw_ma(slot, terms) for slot in slots if slot.bay in fixed and _powered(slot, fixed[slot.bay]))
     queue = sorted(
         (slot for slot in slots if slot.bay not in fixed),
-        key=lambda slot: _place(slot, terms=terms, shift_in_s=shift_in_s, in_time=slot.bay in in_time),
+        key=lambda slot: _place(slot, terms=terms, shift_in_s=shift_in_s, in_time=slot.bay in in_time, tight_s=tight_s),
     )
     given, used_ma = _give_out(queue, terms=terms, floor_ma=floor_ma)
     waits_s = _waits_s(queue, terms=terms, free_ma=terms.budget_ma - floor_ma)
@@ -214,33 +221,36 @@ def _powered(slot: Slot, why: Why) -> bool:
             return not slot.switchable
 
 
-def _in_time(slots: Iterable[Slot], *, terms: Terms, shift_in_s: float | None) -> frozenset[BayId]:
-    """Say who can be ready when the shift begins.
+def _in_time(slots: Iterable[Slot], *, terms: Terms, shift_in_s: float | None) -> tuple[frozenset[BayId], bool]:
+    """Say who can be ready when the shift begins, and whether that takes nearly all of the charge there is.
 
     All end at one time, so who needs least comes first: no other choice of cameras gets more of them ready out of the
     charge that the budget gives until then.
     """
     limit_s = math.inf if shift_in_s is None else shift_in_s
     could = [slot for slot in slots if slot.docked and slot.overload is None and need_s(slot, terms) <= limit_s]
-    left_mas = math.inf if shift_in_s is None else max(0, terms.budget_ma) * shift_in_s
-    chosen = set()
+    all_mas = math.inf if shift_in_s is None else max(0, terms.budget_ma) * shift_in_s
+    used_mas, chosen = 0.0, set()
     for slot in sorted(could, key=lambda slot: (_charge_mas(slot, terms), slot.bay)):
-        left_mas -= _charge_mas(slot, terms)
-        if left_mas < 0:
-            break
+        if used_mas + _charge_mas(slot, terms) > all_mas:
+            return frozenset(chosen), True
+        used_mas += _charge_mas(slot, terms)
         chosen.add(slot.bay)
-    return frozenset(chosen)
+    return frozenset(chosen), used_mas > PRESSED * all_mas
 
 
 def _charge_mas(slot: Slot, terms: Terms) -> float:
     return need_s(slot, terms) * draw_ma(slot, terms)
 
 
-def _place(slot: Slot, *, terms: Terms, shift_in_s: float | None, in_time: bool) -> tuple[int, bool, float, int]:
+def _place(
+    slot: Slot, *, terms: Terms, shift_in_s: float | None, in_time: bool, tight_s: float
+) -> tuple[int, bool, float, int]:
     """Give a bay's place in the queue: rank, what is on before what is off, who needs least, number."""
     wants_s = _until_s(slot, terms.issue_pct + (MARGIN_PCT if slot.on else 0), terms)
     in_hand_s = math.inf if shift_in_s is None else shift_in_s - wants_s
-    tight_s = terms.most_off_s + (STAYS_TIGHT_S if slot.on else 0.0)
+    if slot.on:
+        in_hand_s -= STAYS_TIGHT_S
     ready = not need_s(slot, terms)
     rank = next(
         rank
@@ -258,7 +268,7 @@ def _place(slot: Slot, *, terms: Terms, shift_in_s: float | None, in_time: bool)
         if applies
     )
     by = {_Rank.OVERDUE: -slot.since_s, _Rank.TIGHT: in_hand_s}.get(rank, wants_s)
-    return rank, not slot.on, by, slot.bay
+    return rank, not slot.on and rank is not _Rank.TIGHT, by, slot.bay
 
 
 def _give_out(queue: Sequence[Slot], *, terms: Terms, floor_ma: int) -> tuple[Mapping[BayId, Why], int]:

@@ -11,7 +11,7 @@ from dockd.domain.model import BayId
 from dockd.domain.overload import Overload
 
 HOUR_S = 3600.0
-TERMS = Terms(budget_ma=1000)
+TERMS = Terms(budget_ma=1000, least_on_s=120.0, most_off_s=1200.0)
 TWO_AMPS = replace(TERMS, budget_ma=2000)
 
 
@@ -143,9 +143,9 @@ def test_nobody_smaller_slips_past_who_does_not_fit() -> None:
 
 def test_a_camera_that_says_eighty_and_seventy_nine_in_turn_is_not_switched_each_time() -> None:
     waiting = slot(2, 30, on=False)
-    for pct in (79, 80, 82):
+    for pct in (79, 80, 79):
         assert planned(slot(1, pct), waiting, terms=replace(TERMS, budget_ma=500))[1].startswith("on")
-    assert planned(slot(1, 83), waiting, terms=replace(TERMS, budget_ma=500)) == {1: "off waits", 2: "on charges"}
+    assert planned(slot(1, 81), waiting, terms=replace(TERMS, budget_ma=500)) == {1: "off waits", 2: "on charges"}
 
 
 def test_an_unknown_battery_is_planned_as_a_low_one_that_fills_with_time() -> None:
