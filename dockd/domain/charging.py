@@ -230,7 +230,7 @@ def _in_time(slots: Iterable[Slot], *, terms: Terms, shift_in_s: float | None) -
     limit_s = math.inf if shift_in_s is None else shift_in_s
     could = [slot for slot in slots if slot.docked and slot.overload is None and need_s(slot, terms) <= limit_s]
     all_mas = math.inf if shift_in_s is None else max(0, terms.budget_ma) * shift_in_s
-    used_mas, chosen = 0.0, set()
+    used_mas, chosen = 0.0, set[BayId]()
     for slot in sorted(could, key=lambda slot: (_charge_mas(slot, terms), slot.bay)):
         if used_mas + _charge_mas(slot, terms) > all_mas:
             return frozenset(chosen), True
