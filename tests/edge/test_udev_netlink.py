@@ -73,6 +73,13 @@ def test_an_overrun_between_the_look_at_the_error_and_the_poll_is_said_too(
     assert watch.hear().lost is False
 
 
+def test_a_broken_socket_is_no_overrun(watch: Watch) -> None:
+    with Path("/dev/null").open("rb") as other:
+        os.dup2(other.fileno(), watch._monitor.fileno(), inheritable=False)
+    with pytest.raises(OSError, match="Socket operation on non-socket"):
+        watch.hear()
+
+
 def test_devices_that_are_in_no_port_of_the_controller_are_no_news(watch: Watch, uevent: Path) -> None:
     uevent.write_text("add")
     heard = watch.hear()

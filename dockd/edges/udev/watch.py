@@ -9,6 +9,7 @@ Owns every object of pyudev: none leaves this file. Must not know bays.
 """
 
 import contextlib
+import errno
 import os
 import socket
 from collections.abc import Iterator, Mapping
@@ -89,15 +90,21 @@ class Watch:
         return self._socket.fileno()
 
     def hear(self) -> Heard:
-        """Take what was announced, some hundreds at most: the descriptor stays readable while there is more."""
+        """Take what was announced, some hundreds at most: the descriptor stays readable while there is more.
+
+        Raises:
+            OSError: the socket is broken: nothing will be heard from it any more.
+
+        """
         lost = self._overran()
         news: list[News] = []
         for _ in range(MOST_AT_ONCE):
             try:
                 device = self._monitor.poll(timeout=0)
-            except OSError:  # it overran since
-                self._overran()
-                lost = True
+            except OSError as error:
+                if error.errno != errno.ENOBUFS and not self._overran():
+                    raise
+                lost = True  # it overran since
                 continue
             if device is None:
                 return Heard(news=tuple(news), lost=lost, all=True)
