@@ -77,6 +77,8 @@ def test_an_empty_bay_has_no_camera_no_battery_and_no_receipts() -> None:
 
 def test_a_battery_that_cannot_be_read_is_unknown() -> None:
     assert "unknown" in drawn(station(replace(DOCKED, charge_pct=None)))
+    assert "about 63 %" in drawn(station(replace(DOCKED, inferred=True)))
+    assert "about" not in drawn(station(DOCKED))
 
 
 def test_the_lamp_in_the_table_blinks_as_the_lamp_does() -> None:
