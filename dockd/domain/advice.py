@@ -66,9 +66,10 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             it="Try another bay and another cable; if it is always this camera, read its card on a desk: dockd ingest.",
         ),
         Reason.POWER: Advice(
-            words="the station has too little power to read cameras",
-            officer="Leave the camera in its bay.",
-            it="Check the power supply; copying goes on when it is steady.",
+            words="the station has too little power, or a bay draws too much of it or is too hot",
+            officer="Leave the camera in its bay and take another one; it keeps everything it has recorded.",
+            it="Check the supply, or the bay and its camera: the detail says what was measured. A bay that was cut is "
+            "tried again once it has cooled, or ten minutes after it drew too much, three times.",
         ),
         Reason.STORE: Advice(
             words="the store does not take the clip, or lost it again and again",
