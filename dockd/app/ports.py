@@ -264,7 +264,7 @@ class Ledger(Protocol):
         ...
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:
-        """Give every clip of a clip's recording in its docking, itself included."""
+        """Give a clip as it is on record, and the first of its recording in its docking that has no receipt."""
         ...
 
     async def tally(self, docking: DockingId) -> Tally:

@@ -209,7 +209,7 @@ class StationLedger:
         return await self._runner.fetch(query)
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:
-        """Give every clip of a clip's recording in its docking, itself included."""
+        """Give a clip as it is on record, and the first of its recording in its docking that has no receipt."""
         return await self._runner.fetch(reads.recording(clip))
 
     async def tally(self, docking: DockingId) -> Tally:
