@@ -24,6 +24,7 @@ LOOKS = 3
 PAGE_BYTES = 4096
 """SQLite's page: all that there is of a database until its log is moved into it for the first time."""
 _NAMING = tuple(f'"cause":"{cause}"'.encode("ascii") for cause in (MADE, NEW_KEY, RECOVERED))
+_BY_LEDGER = b'"actor":"ledger"'
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Survey:
     `station` and `instance` are what a sound chain begins with, else what the table says. `seq` and `hash` are of the
     last entry of the chain's longest sound beginning, `marked` the hashes of the entries asked for. `key` is the
     station's public key that the chain names last, `continues` the instance of the lost ledger that it goes on from.
+    `worked` says that more than a start was written since a key was named: there was a checkpoint by then.
     """
 
     fault: str = ""
@@ -44,6 +46,7 @@ class Survey:
     hash: str = ""
     key: str = ""
     continues: str | None = None
+    worked: bool = False
     marked: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -138,6 +141,7 @@ def _note(link: Link, found: Survey, *, mark: frozenset[int]) -> None:
     found.seq, found.hash = link.seq, link.hash
     if link.seq in mark:
         found.marked[link.seq] = link.hash
+    found.worked = found.worked or bool(found.key and _BY_LEDGER not in link.body)
     # Texts in a body have their quotes escaped, so these bytes stand there for the cause and nothing else.
     if any(naming in link.body for naming in _NAMING):
         cause, facts = facts_in(link.body)
