@@ -11,6 +11,7 @@ from dockd.app.account_ports import Accounting
 from dockd.app.accounting import Accountant
 from dockd.app.bay import BayKeeper
 from dockd.app.bus import Bus
+from dockd.app.offload import WrongCopy
 from dockd.app.policy import Policy
 from dockd.app.ports import (
     Attached,
@@ -93,6 +94,7 @@ class Station:
             policy=policy,
             space=self._space,
             crowded=self._crowded,
+            wrong=self._next_wrong,
             made_room=self._made_room,
         )
         self._reporter = self._reporter_of(ports.broker)
@@ -297,6 +299,9 @@ class Station:
 
     def _crowded(self) -> bool:
         return any(bus.crowded for bus in self._buses.values())
+
+    def _next_wrong(self) -> WrongCopy | None:
+        return next(filter(None, (bus.next_wrong() for bus in self._buses.values())), None)
 
     def _made_room(self) -> None:
         for bus in self._buses.values():

@@ -58,7 +58,7 @@ QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
     "next_upload_readback": (reads.next_upload(skip=[KEY], wanted=Assurance.READBACK), {"clips_send", "clips_unread"}),
     "next_upload_signed": (reads.next_upload(skip=[KEY], wanted=Assurance.SIGNED), {"clips_unsigned"}),
     "next_reclaim": (
-        reads.next_reclaim(receipted_before_utc="2024-05-01T00:00:00Z", copying=[KEY]),
+        reads.next_reclaim(receipted_before_utc="2024-05-01T00:00:00Z", copying=[KEY], skip=[KEY]),
         {"clips_reclaim", "clips_clip_id", "clips_found_path"},
     ),
     "spooled": (reads.spooled([clip_id("a")]), {"clips_clip_id"}),

@@ -203,9 +203,11 @@ class StationLedger:
         """Say which of these copies a clip on record has in the spool."""
         return await self._runner.fetch(reads.spooled(copies))
 
-    async def next_reclaim(self, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+    async def next_reclaim(
+        self, *, receipted_before_utc: str, copying: frozenset[ClipKey], skip: frozenset[ClipKey]
+    ) -> Clip | None:
         """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""
-        query = reads.next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+        query = reads.next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying, skip=skip)
         return await self._runner.fetch(query)
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:

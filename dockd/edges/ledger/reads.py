@@ -67,12 +67,18 @@ def next_upload(*, skip: Collection[ClipKey], wanted: Assurance) -> Query[Clip |
     return Query(sql=_NEXT_UPLOAD[wanted], parameters=(json.dumps(list(skip)),), decode=_first_clip)
 
 
-def next_reclaim(*, receipted_before_utc: str, copying: Collection[ClipKey]) -> Query[Clip | None]:
+def next_reclaim(
+    *, receipted_before_utc: str, copying: Collection[ClipKey], skip: Collection[ClipKey]
+) -> Query[Clip | None]:
     """The longest receipted clip in the spool whose copy nothing open shares, nor any of `copying` may come to share.
 
     A file that still waits to be copied keeps no copy here: it may be waiting for that copy's room.
     """
-    return Query(sql=_NEXT_RECLAIM, parameters=(receipted_before_utc, json.dumps(sorted(copying))), decode=_first_clip)
+    return Query(
+        sql=_NEXT_RECLAIM,
+        parameters=(receipted_before_utc, json.dumps(sorted(copying)), json.dumps(sorted(skip))),
+        decode=_first_clip,
+    )
 
 
 def spooled(copies: Collection[ClipId]) -> Query[frozenset[ClipId]]:
@@ -249,6 +255,7 @@ WHERE c.key = (
             WHERE o.state = 'found' AND o.path = s.path AND o.length_bytes = s.length_bytes
                 AND o.key IN (SELECT value FROM json_each(?2))
         )
+        AND (?3 = '[]' OR s.key NOT IN (SELECT value FROM json_each(?3)))
     ORDER BY s.receipted_utc LIMIT 1
 )
 """
