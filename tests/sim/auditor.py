@@ -171,7 +171,7 @@ class Auditor:
         """Judge the end of a copy in the spool (I12)."""
         states = [(row.key, row.state) for row in self.rows() if row.clip_id == clip_id]
         cameras = self._rack.cameras.values()
-        judge_leaving(clip_id, states, self._identities.get(clip_id), disk=self._disk, cameras=cameras)
+        judge_leaving(clip_id, states, disk=self._disk, cameras=cameras)
 
     # --- what is asked at the end ---
 
