@@ -30,12 +30,16 @@ def judge_leaving(
 
 
 def _is_wrong(clip_id: str, *, disk: Disk, cameras: Iterable[SimCamera]) -> bool:
-    """Say whether it is not what it is called, or dead, and its camera has just given the file, past every cache."""
+    """Say whether it is not what it is called, or dead, and its camera has just given the file, past every cache.
+
+    A camera that is pulled at that very moment has it still: the station hears of that a moment later.
+    """
     data = disk.seen.get(ClipId(clip_id), b"")
     for camera in cameras:
         for path, file in camera.files.items():
             digest = sha256(file.data).hexdigest()
-            if _named(camera, path, file.data) == clip_id and camera.fresh.get((camera.stay, path)) == digest:
+            read = {camera.fresh.get((stay, path)) for stay in (camera.stay, camera.stay - 1)}
+            if _named(camera, path, file.data) == clip_id and digest in read:
                 return clip_id in disk.dead or sha256(data).hexdigest() != digest
     return False
 
