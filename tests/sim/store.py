@@ -17,8 +17,6 @@ from tests.sim.receipts import StoreKey
 
 TUS = {"tus-resumable": "1.0.0"}
 ENDPOINT = "https://store.example/files/"
-MOST_LOSSES = 2
-"""So often one clip's upload is lost: a store that loses it again and again has a clip held, which no calm mends."""
 ROGUES = (
     Fault.FORGED,
     Fault.WRONG_CLIP,
@@ -61,6 +59,8 @@ class Store:
         self.genuine: dict[str, Mapping[str, str | int]] = {}
         self.lengths: dict[str, int] = {}
         self.claimed_full: set[str] = set()
+        self.most_losses = 2
+        """So often one clip's upload is lost: a store that loses it time and again has it held, which no calm mends."""
         self._losses = Counter[str]()
 
     def create(self, request: Request) -> Response:
@@ -125,8 +125,11 @@ class Store:
     def lose(self, url: str) -> None:
         """Lose an upload, bytes and all; nothing for which a receipt was given is ever lost."""
         upload = self.uploads.get(url)
-        if upload is not None and upload.receipt is None and self._losses[upload.metadata["clip_id"]] < MOST_LOSSES:
-            self._losses[upload.metadata["clip_id"]] += 1
+        if upload is None or upload.receipt is not None:
+            return
+        clip_id = upload.metadata["clip_id"]
+        if self._losses[clip_id] < self.most_losses:
+            self._losses[clip_id] += 1
             del self.uploads[url]
 
     def shorten(self, url: str) -> None:
