@@ -4,18 +4,26 @@ Owns what the bus does next and what a failure on it means. Must not know how a 
 """
 
 import asyncio
-from collections import Counter
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from dockd.app.erase import erase_clip
-from dockd.app.offload import adopt_clip, confirm_clip, copy_clip, salvage_clip
+from dockd.app.guest import NEVER_S, Guest
+from dockd.app.offload import (
+    WrongCopy,
+    adopt_clip,
+    confirm_clip,
+    copies_without_clip,
+    copy_clip,
+    judge_copy,
+    salvage_clip,
+)
 from dockd.app.policy import Policy
 from dockd.app.ports import Clock, Keys, Ledger, Spool
 from dockd.app.space import Space
 from dockd.app.stay import Stay
 from dockd.app.strays import StrayCopies
-from dockd.app.waiting import Bell, Waiting
+from dockd.app.waiting import Bell
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Clip, ClipKey, DockingId
 from dockd.domain.schedule import Job, JobKind, next_job
@@ -27,7 +35,6 @@ DISK_WAIT_S = 10.0
 NO_ROOM_WAIT_S = 60.0
 """A file that found no room is left alone longer than the bus: meanwhile others are tried, which may be smaller."""
 AGAIN_WAIT_S = 1.0
-NEVER_S = float("inf")
 RATE_SAMPLE_BYTES = 64 << 20
 
 
@@ -39,35 +46,6 @@ class Underway:
     clip: ClipKey
     kind: JobKind
     bytes_done: int
-
-
-@dataclass(slots=True, kw_only=True)
-class _Guest:
-    """A stay on the bus, with what this stay puts off and counts: docking a camera again begins with a clean slate."""
-
-    stay: Stay
-    waiting: Waiting[ClipKey] = field(default_factory=Waiting)
-    grown: set[ClipKey] = field(default_factory=set)
-    spoiled: Counter[ClipKey] = field(default_factory=Counter)
-    torn: set[ClipKey] = field(default_factory=set)
-    salvaged: set[ClipKey] = field(default_factory=set)
-    crowded: set[ClipKey] = field(default_factory=set)
-    compared: Counter[ClipKey] = field(default_factory=Counter)
-    usb_failures: int = 0
-    paused_until_s: float = 0.0
-
-    def due_salvage(self) -> bool:
-        """Let what gave errors have its turn; say whether there was any such file."""
-        due = self.torn - self.salvaged
-        self.salvaged |= due
-        for key in due:
-            self.waiting.forget(key)
-        return bool(due)
-
-    def next_in_s(self, now_s: float) -> float | None:
-        """Say in how many seconds something is due; None where nothing waits for a time."""
-        times = (self.waiting.next_in_s(now_s), self.paused_until_s - now_s)
-        return min((wait_s for wait_s in times if wait_s is not None and 0 <= wait_s < NEVER_S), default=None)
 
 
 class Bus:
@@ -100,7 +78,7 @@ class Bus:
         self._uplink = uplink
         self._reclaim = reclaim
         self._bell = Bell()
-        self._guests: dict[DockingId, _Guest] = {}
+        self._guests: dict[DockingId, Guest] = {}
         self._first: DockingId | None = None
         self._task: asyncio.Task[None] | None = None
         self._current: DockingId | None = None
@@ -115,7 +93,7 @@ class Bus:
 
     def join(self, stay: Stay, *, first: bool) -> None:
         """Take a stay's work on; `first` is "this one first": lifted and docked again at once."""
-        self._guests[stay.docking] = _Guest(stay=stay)
+        self._guests[stay.docking] = Guest(stay=stay)
         if first:
             self._first = stay.docking
         self.ring()
@@ -135,24 +113,24 @@ class Bus:
     def retry(self, key: ClipKey) -> None:
         """Begin a clip again with a clean slate: somebody asked for it. What is salvaged of it stays salvaged."""
         for guest in self._guests.values():
-            guest.waiting.forget(key)
-            guest.torn.discard(key)
-            del guest.spoiled[key]
+            guest.forget(key)
         self.ring()
 
     def made_room(self) -> None:
         """Try again at once what found no room."""
         self._refusals, self._copies_from_s = 0, None
         for guest in self._guests.values():
-            for key in guest.crowded:
-                guest.waiting.forget(key)
-            guest.crowded.clear()
+            guest.made_room()
         self.ring()
 
     def rest(self, *, weak: bool) -> None:
         """Begin nothing while the station's supply is weak; what is under way ends."""
         self._weak = weak
         self.ring()
+
+    def next_wrong(self) -> WrongCopy | None:
+        """Give a copy that proved wrong and is in the way, once: whoever asks gives it up now, or never."""
+        return next((guest.wrong.popitem()[1] for guest in self._guests.values() if guest.wrong), None)
 
     def kept_files(self, docking: DockingId) -> int:
         """Say how many files of a stay's card stay on it, receipt or not."""
@@ -254,7 +232,7 @@ class Bus:
             guest.usb_failures = 0
         stay.watch.touched(stay.docking)
 
-    async def _perform(self, job: Job, guest: _Guest) -> None:
+    async def _perform(self, job: Job, guest: Guest) -> None:
         stay = guest.stay
         match job.kind:
             case JobKind.COPY if job.clip.key in guest.grown:
@@ -272,7 +250,7 @@ class Bus:
                 if refusal is not None:
                     guest.waiting.put_off(job.clip.key, until_s=NEVER_S)
 
-    async def _keep(self, clip: Clip, guest: _Guest) -> None:
+    async def _keep(self, clip: Clip, guest: Guest) -> None:
         """Leave a file on its card; read it only where nothing is known yet of it in this stay (I3)."""
         stay = guest.stay
         if clip.verified_in != stay.docking:
@@ -282,7 +260,7 @@ class Bus:
         guest.waiting.put_off(clip.key, until_s=NEVER_S)
         await self._ledger.annotate(clip.key, Change(reason=Reason.REFUSED, detail=stay.why_kept(clip)))
 
-    async def _copy(self, clip: Clip, guest: _Guest) -> None:
+    async def _copy(self, clip: Clip, guest: Guest) -> None:
         stay = guest.stay
         began_s = self._clock.monotonic_s()
 
@@ -291,12 +269,19 @@ class Bus:
                 self.underway = replace(self.underway, bytes_done=bytes_done)
 
         guest.crowded.discard(clip.key)
+        guest.wrong.pop(clip.key, None)
         if await self._adopted(clip, guest):
             self._uplink.ring()
             return
         rung = salvage_clip if clip.key in guest.torn else copy_clip
-        async with self._space.reserved(clip):
-            copied = await rung(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
+        try:
+            async with self._space.reserved(clip):
+                copied = await rung(clip, stay, ledger=self._ledger, spool=self._spool, progress=progress)
+        except TransientError as error:
+            if error.reason is not Reason.DISK_FULL or not await self._taken_back(clip, guest):
+                raise
+            self._uplink.ring()
+            return
         self._strays.taken(copied.clip_id)
         self._refusals = 0
         took_s = self._clock.monotonic_s() - began_s
@@ -307,19 +292,41 @@ class Bus:
             self.rate_bytes_s += weight * (rate - self.rate_bytes_s)
         self._uplink.ring()
 
-    async def _adopted(self, clip: Clip, guest: _Guest) -> bool:
+    async def _adopted(self, clip: Clip, guest: Guest) -> bool:
         """Take a copy that lies here without a clip for this clip's own; it needs no room, so room is not asked for."""
         tried = clip.key in guest.torn or guest.compared[clip.key] >= TRIES
         if tried or not self._strays.has_length(clip.length_bytes):
             return False
-        adopted = await adopt_clip(clip, guest.stay, ledger=self._ledger, spool=self._spool, strays=self._strays)
+        async with self._space.apart(clip):
+            adopted = await adopt_clip(clip, guest.stay, ledger=self._ledger, spool=self._spool, strays=self._strays)
         if adopted is None:
             guest.compared[clip.key] += 1
             return False
         self._strays.taken(adopted.clip_id)
         return True
 
-    async def _failed(self, job: Job, guest: _Guest, error: TransientError) -> None:
+    async def _taken_back(self, clip: Clip, guest: Guest) -> bool:
+        """Look for this clip's own copy in the room that is wanting: one that was given up for lost may be right.
+
+        One that is wrong may go once this is over, as long as its camera stays.
+        """
+        if clip.key in guest.torn or guest.compared[clip.key] >= TRIES:
+            return False
+        async with self._space.apart(clip):
+            among = await copies_without_clip(clip, ledger=self._ledger, spool=self._spool)
+            if not among:
+                return False
+            judged = await judge_copy(clip, guest.stay, ledger=self._ledger, spool=self._spool, among=among)
+        if judged is None:
+            guest.compared[clip.key] += 1
+            return False
+        if isinstance(judged, WrongCopy):
+            guest.wrong[clip.key] = judged
+            return False
+        self._strays.taken(judged.clip_id)
+        return True
+
+    async def _failed(self, job: Job, guest: Guest, error: TransientError) -> None:
         key, now_s = job.clip.key, self._clock.monotonic_s()
         await self._ledger.annotate(key, Change(reason=error.reason, detail=str(error)))
         match error.reason:
@@ -341,7 +348,7 @@ class Bus:
             case _:
                 guest.waiting.put_off(key, until_s=now_s + AGAIN_WAIT_S)
 
-    def _crowded_out(self, key: ClipKey, guest: _Guest) -> None:
+    def _crowded_out(self, key: ClipKey, guest: Guest) -> None:
         # A smaller file may still fit. But a full disk is not asked, and written to, once for each file of a card.
         now_s = self._clock.monotonic_s()
         guest.crowded.add(key)
@@ -351,7 +358,7 @@ class Bus:
             self._copies_from_s = now_s + DISK_WAIT_S
         self._reclaim.ring()
 
-    async def _usb_failed(self, job: Job, guest: _Guest, detail: str) -> None:
+    async def _usb_failed(self, job: Job, guest: Guest, detail: str) -> None:
         # Counted by camera, not by clip: a dead camera must not cost the bus a deadline for each of its files. One that
         # was pulled is given the time in which its removal is heard of.
         guest.usb_failures += 1
@@ -368,7 +375,7 @@ class Bus:
         await self._ledger.broke(stay.docking, reason, detail)
         stay.watch.broke(stay.docking, reason, detail)
 
-    async def _refused(self, job: Job, guest: _Guest, error: PermanentError) -> None:
+    async def _refused(self, job: Job, guest: Guest, error: PermanentError) -> None:
         key = job.clip.key
         if job.kind is JobKind.COPY and error.reason is Reason.UNREADABLE and key not in guest.salvaged:
             guest.torn.add(key)
@@ -378,7 +385,7 @@ class Bus:
         await self._hold(job, guest, error.reason, str(error))
         self._uplink.ring()
 
-    async def _hold(self, job: Job, guest: _Guest, reason: Reason, detail: str) -> None:
+    async def _hold(self, job: Job, guest: Guest, reason: Reason, detail: str) -> None:
         change = Change(reason=reason, detail=detail)
         if job.kind is JobKind.COPY:
             with suppress(StaleMoveError):  # docked elsewhere meanwhile, and found missing there

@@ -4,18 +4,30 @@ Owns the camera-side rungs of one clip: copy, adopt, salvage, confirm. Each rung
 no retries.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
 
 from dockd.app.ports import Copied, Ledger, ReadAgain, Salvaged, Spool
 from dockd.app.stay import Stay
 from dockd.app.strays import StrayCopies
 from dockd.domain.clip import Change, Move
 from dockd.domain.gaps import unreadable_bytes
-from dockd.domain.model import Clip, ListedFile, Sha256, Tag, clip_id_of
+from dockd.domain.model import Clip, ClipId, ListedFile, Sha256, Tag, clip_id_of
 from dockd.errors import InvariantError, PermanentError, Reason, TransientError
 
 READS = 3
 """How often a file is read before it counts as different: a flaky contact may spoil one read."""
+
+COPY_WRONG = "copy-wrong"
+"""The cause of the entry that says so of a copy before it goes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongCopy:
+    """A copy under a clip's name that is not the clip, whose file its camera has just given whole."""
+
+    clip: Clip
+    clip_id: ClipId
 
 
 async def copy_clip(clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, progress: Callable[[int], None]) -> Clip:
@@ -68,6 +80,43 @@ async def adopt_clip(clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, st
         return None
     copied = Copied(clip_id=clip_id, sha256=again.sha256, length_bytes=again.length_bytes)
     return await _kept(clip, file, copied, stay, ledger=ledger, spool=spool, facts={"adopted": "yes"})
+
+
+async def copies_without_clip(clip: Clip, *, ledger: Ledger, spool: Spool) -> frozenset[ClipId]:
+    """Give the copies that may be this clip's and that no clip on record has. Raises TransientError(DISK)."""
+    there = await spool.copies()
+    if clip.clip_id is None:
+        like = frozenset(name for name, length_bytes in there.items() if length_bytes == clip.length_bytes)
+    else:
+        like = frozenset({clip.clip_id} & there.keys())
+    return like - await ledger.spooled(like)
+
+
+async def judge_copy(
+    clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, among: Collection[ClipId]
+) -> Clip | WrongCopy | None:
+    """Hold what lies under a clip's name against the camera, where both want the same room.
+
+    FOUND to COPIED where it is the clip after all. A WrongCopy, on record as such, where it is not and the camera has
+    just given the clip itself, past every cache: it is no copy of anything, and nothing is lost with it (I4). None
+    where none of `among` has that name, or the camera gives anything else: the copy may be all that is left.
+
+    Raises what `Card.reread` raises, and TransientError(DISK).
+    """
+    file = stay.file(clip)
+    again = await stay.card.reread(file)
+    clip_id = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=again.length_bytes, sha256=again.sha256)
+    another = again.length_bytes != clip.length_bytes or clip.sha256 not in {None, again.sha256}
+    if another or clip_id not in among:
+        return None
+    if await spool.settle(clip_id) == (again.sha256, again.length_bytes):
+        copied = Copied(clip_id=clip_id, sha256=again.sha256, length_bytes=again.length_bytes)
+        return await _kept(clip, file, copied, stay, ledger=ledger, spool=spool, facts={"adopted": "yes"})
+    if not again.uncached:
+        return None
+    facts = {"copy": clip_id, "why": "it differs from the file on the camera, read just now, which needs its room"}
+    await ledger.note(COPY_WRONG, actor="offload", clip=clip.key, facts=facts)
+    return WrongCopy(clip=clip, clip_id=clip_id)
 
 
 def _require_own(clip: Clip, copied: Copied | Salvaged) -> None:

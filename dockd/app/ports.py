@@ -257,15 +257,18 @@ class Ledger(Protocol):
         """Say which of these copies a clip on record has in the spool."""
         ...
 
-    async def next_reclaim(self, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+    async def next_reclaim(
+        self, *, receipted_before_utc: str, copying: frozenset[ClipKey], skip: frozenset[ClipKey]
+    ) -> Clip | None:
         """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares.
 
-        `copying` names the clips that are being copied: none of them may turn out to be this one, come back.
+        `copying` names the clips that are being copied: none of them may turn out to be this one, come back. `skip`
+        names clips whose copy is left alone for now.
         """
         ...
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:
-        """Give every clip of a clip's recording in its docking, itself included."""
+        """Give a clip as it is on record, and the first of its recording in its docking that has no receipt."""
         ...
 
     async def tally(self, docking: DockingId) -> Tally:
@@ -353,6 +356,7 @@ class Broker(Protocol):
 
         Raises:
             TransientError: MQTT, or as for a connection that fails; nobody knows whether it was taken.
+            PermanentError: MQTT, the broker answered that it does not take this event; it would say so again.
 
         """
         ...

@@ -5,7 +5,7 @@ for it or knows it: it reads the custody log, which is its outbox, from behind.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from dockd.app.ports import Broker, Chance, Clock, Ledger
 from dockd.app.waiting import Bell
@@ -14,7 +14,7 @@ from dockd.domain.event import ALARMS, Event, event_of, event_type_of
 from dockd.domain.model import StationId
 from dockd.domain.moment import seconds_before
 from dockd.domain.schedule import backoff_s
-from dockd.errors import Reason, TransientError
+from dockd.errors import PermanentError, Reason, TransientError
 
 AT_ONCE = 10
 """Events in flight: what a broker that dies may have to be told again."""
@@ -30,6 +30,9 @@ LATE_S = 60.0
 NEWS_ENTRIES = 50_000
 """What does not ask for somebody's help is given up when it is so many custody entries old, a week of a busy dock: it
 stays in the log. Alarms are never given up."""
+REFUSED = "events-refused"
+"""The cause of the custody entry that says which events a broker does not take: no event itself."""
+MOST_WHY_CHARS = 200
 
 
 class Reporter:
@@ -44,6 +47,7 @@ class Reporter:
         self._station = station
         self.bell = Bell()
         self.given_up = 0
+        self.refused = 0
         self.failures = 0
         self.reason: Reason | None = None
         self.detail = ""
@@ -56,7 +60,9 @@ class Reporter:
             if not links:
                 await self.bell.heard(within_s=LOOK_S)
                 continue
-            await self._tell(await self._worth_telling(links))
+            refused = await self._tell(await self._worth_telling(links))
+            if refused:
+                await self._write_down(refused)
             told = links[-1].seq
             # After the answers, once a page: what a kill in between repeats is known by its id.
             await self._ledger.record_told(told)
@@ -71,8 +77,9 @@ class Reporter:
         self.given_up += sum(type_ is not None for _, type_ in types) - len(told)
         return told
 
-    async def _tell(self, links: Sequence[Link]) -> None:
-        """Tell entries, a few at a time, until each was acknowledged."""
+    async def _tell(self, links: Sequence[Link]) -> Mapping[int, str]:
+        """Tell entries, a few at a time, until each was acknowledged or refused; give why, by entry, of the refused."""
+        refused: dict[int, str] = {}
         waiting = list(links)
         while waiting:
             window, rest = waiting[:AT_ONCE], waiting[AT_ONCE:]
@@ -80,7 +87,9 @@ class Reporter:
             before_utc = seconds_before(self._clock.now().utc, LATE_S)
             events = [event_of(link, station=self._station, historical_before_utc=before_utc) for link in window]
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._taken(event), name=f"tell {event.seq}") for event in events]
+                tasks = [
+                    group.create_task(self._answered(event, refused), name=f"tell {event.seq}") for event in events
+                ]
             left = [link for link, task in zip(window, tasks, strict=True) if not task.result()]
             waiting = left + rest
             if left:
@@ -88,8 +97,16 @@ class Reporter:
                 await self._clock.sleep(backoff_s(self.failures, jitter=self._chance.jitter()))
             else:
                 self.failures, self.reason, self.detail = 0, None, ""
+        return refused
 
-    async def _taken(self, event: Event) -> bool:
+    async def _write_down(self, refused: Mapping[int, str]) -> None:
+        """Say in the log what stays there alone; one entry, as a broker may refuse all that there is to tell."""
+        self.refused += len(refused)
+        entries, first = sorted(refused), min(refused)
+        facts = {"entries": " ".join(map(str, entries)), "why": refused[first][:MOST_WHY_CHARS]}
+        await self._ledger.note(REFUSED, actor="reporter", facts=facts)
+
+    async def _answered(self, event: Event, refused: dict[int, str]) -> bool:
         try:
             async with asyncio.timeout(ANSWER_S):
                 await self._broker.publish(event)
@@ -99,4 +116,7 @@ class Reporter:
         except TransientError as error:
             self.reason, self.detail = error.reason, str(error)
             return False
+        except PermanentError as error:
+            # No absence: waiting would hold back all that comes after it, alarms too.
+            refused[event.seq] = str(error)
         return True

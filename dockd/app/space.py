@@ -42,13 +42,18 @@ class Space:
             TransientError: DISK_FULL; nothing was promised.
 
         """
+        async with self.apart(clip), self._promised(clip.length_bytes):
+            yield
+
+    @asynccontextmanager
+    async def apart(self, clip: Clip) -> AsyncIterator[None]:
+        """Begin when no copy of a file of this path and length is just being given up, and let none go meanwhile."""
         self._copying[clip.key] = _name(clip)
         self._met.add(_name(clip))
         try:
             while self._leaving == _name(clip):
                 await self._left.wait()
-            async with self._promised(clip.length_bytes):
-                yield
+            yield
         finally:
             del self._copying[clip.key]
 

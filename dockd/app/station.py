@@ -12,6 +12,7 @@ from dockd.app.accounting import Accountant
 from dockd.app.bay import BayKeeper
 from dockd.app.bus import Bus
 from dockd.app.charging import Charging, Gear, InBay
+from dockd.app.offload import WrongCopy
 from dockd.app.pointing import Pointing
 from dockd.app.policy import Policy
 from dockd.app.ports import (
@@ -99,6 +100,7 @@ class Station:
             policy=policy,
             space=self._space,
             crowded=self._crowded,
+            wrong=self._next_wrong,
             made_room=self._made_room,
         )
         self._charging = None if ports.gear is None else Charging(ports.gear, bays=self, clock=ports.clock)
@@ -328,6 +330,9 @@ class Station:
 
     def _crowded(self) -> bool:
         return any(bus.crowded for bus in self._buses.values())
+
+    def _next_wrong(self) -> WrongCopy | None:
+        return next(filter(None, (bus.next_wrong() for bus in self._buses.values())), None)
 
     def _made_room(self) -> None:
         for bus in self._buses.values():

@@ -7,6 +7,7 @@ is an ALARM in the store's own log.
 import asyncio
 import json
 import logging
+import sqlite3
 from collections.abc import Callable
 from datetime import datetime
 
@@ -18,10 +19,12 @@ from dockd.central.accounts import GivenReceipt, Heard
 from dockd.central.database import Database
 from dockd.central.gate import Gate, require_account, require_read, require_upload
 from dockd.central.parameters import MAX_SEQ, allow, number
+from dockd.central.partials import DiskReserveError, Partials
+from dockd.central.receiving import disk_full
 from dockd.central.refusal import RefusedError
 from dockd.domain.model import StationId
 from dockd.domain.moment import utc_text
-from dockd.domain.statement import MOST_BYTES, StatementError, parse_statement, verdict_json
+from dockd.domain.statement import MOST_BYTES, Statement, StatementError, Verdict, parse_statement, verdict_json
 
 _log = logging.getLogger(__name__)
 RECEIPTS = "/receipts"
@@ -38,14 +41,19 @@ class Accounting:
         self,
         *,
         database: Database,
+        partials: Partials,
         gate: Gate,
         log: AccessLog,
         store_name: str,
         stall_s: float,
         now_utc: Callable[[], datetime],
     ) -> None:
-        """Take the index, who decides, who is told, our name in receipts, and how long a statement may take to come."""
+        """Take the index, what knows the disk's reserve, who decides, who is told, our name in receipts, a deadline.
+
+        `stall_s` is how long a statement may take to come.
+        """
         self._database = database
+        self._partials = partials
         self._gate = gate
         self._log = log
         self._store_name = store_name
@@ -93,7 +101,10 @@ class Accounting:
             raise RefusedError(400, str(error)) from error
         require_upload(principal, statement.station)
         heard_at = utc_text(self._now_utc())
-        verdict = await self._database.write(lambda db: accounts.hear(db, statement, heard_at=heard_at))
+        try:
+            verdict = await self._database.write(lambda db: self._hear(db, statement, heard_at=heard_at))
+        except DiskReserveError as error:
+            raise disk_full(error) from error
         for differs in verdict.differs:
             _log.error("ALARM station %s %s: %s", statement.station, statement.about, differs)
         return web.Response(body=verdict_json(verdict), content_type=_JSON)
@@ -110,6 +121,11 @@ class Accounting:
         page = await self._database.read(lambda db: accounts.list_heard(db, station, after=after, limit=limit))
         following = _next(request, page[limit - 1].seq) if len(page) > limit else None
         return web.json_response({"accounts": [_heard(heard) for heard in page[:limit]], "next": following})
+
+    def _hear(self, db: sqlite3.Connection, statement: Statement, *, heard_at: str) -> Verdict:
+        # The reserve is for finishing what was begun; a statement is said again.
+        self._partials.require_space(MOST_BYTES)
+        return accounts.hear(db, statement, heard_at=heard_at)
 
     async def _body(self, request: web.Request) -> bytes:
         body = bytearray()

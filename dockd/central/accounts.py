@@ -13,6 +13,8 @@ from dockd.domain.model import ClipId
 from dockd.domain.statement import Chain, Statement, Verdict, contradictions, statement_json, verdict_json
 
 NO_HASH = "0" * 64
+MOST_FIGURES = 16
+"""Statements kept of one docking or day with other figures each time; the log has an alarm for each that differs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +79,7 @@ def hear(db: sqlite3.Connection, statement: Statement, *, heard_at: str) -> Verd
     """Judge a statement by itself and by what is known here, and keep it with the verdict.
 
     The same figures about the same docking or day are one row, however often they are said; other figures about it are
-    kept beside them.
+    kept beside them, the latest of them.
     """
     given = count_given(db, statement.station, as_of=statement.as_of)
     differs = [*contradictions(statement)]
@@ -107,6 +109,13 @@ def hear(db: sqlite3.Connection, statement: Statement, *, heard_at: str) -> Verd
             verdict_json(verdict).decode("ascii"),
         ),
     )
+    # What the longest chain was stays known: the next statement is held against it.
+    db.execute(
+        "DELETE FROM account WHERE seq IN (SELECT seq FROM account WHERE station = ?1 AND instance = ?2 AND about = ?3"
+        " ORDER BY seq DESC LIMIT -1 OFFSET ?4) AND seq <> (SELECT seq FROM account WHERE station = ?1"
+        " AND instance = ?2 ORDER BY entries DESC, seq DESC LIMIT 1)",
+        (statement.station, statement.chain.instance, statement.about, MOST_FIGURES),
+    )
     return verdict
 
 
@@ -124,7 +133,7 @@ def list_heard(db: sqlite3.Connection, station: str | None, *, after: int, limit
 def _set_back(db: sqlite3.Connection, statement: Statement) -> list[str]:
     """Say whether the station's custody chain is another one than it was: a chain only ever grows."""
     row = db.execute(
-        "SELECT entries, head FROM account WHERE station = ? AND instance = ? ORDER BY entries DESC LIMIT 1",
+        "SELECT entries, head FROM account WHERE station = ? AND instance = ? ORDER BY entries DESC, seq DESC LIMIT 1",
         (statement.station, statement.chain.instance),
     ).fetchone()
     if row is None:

@@ -109,8 +109,13 @@ class Finisher:
 
     async def _finish(self, upload: Upload) -> Upload | Failed:
         partial = self._partials.path(upload.id)
+
+        def settle() -> None:
+            self._partials.renew(upload.id)
+            self._evidence.settle(partial, upload)
+
         try:
-            await self._threads.run(lambda: self._evidence.settle(partial, upload), size_bytes=upload.length_bytes)
+            await self._threads.run(settle, size_bytes=upload.length_bytes)
         except StoppedError:
             return Failed(status=503, words="store: shutting down, expected to verify this upload at the next start")
         except DigestMismatchError as error:

@@ -242,6 +242,7 @@ async def _listening(
 ) -> AsyncIterator[str]:
     accounting = Accounting(
         database=parts.database,
+        partials=parts.partials,
         gate=parts.gate,
         log=parts.log,
         store_name=options.name,

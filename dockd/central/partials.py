@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from dockd.durable import write_again
 from dockd.errors import InvariantError
 
 _SYNC_EVERY_BYTES = 64 * 1024 * 1024
@@ -30,6 +31,7 @@ class Partials:
         """Take the folder, and how much of its disk to leave alone."""
         self._folder = folder
         self._reserve_bytes = reserve_bytes
+        self._inherited = set(self.ids()) if folder.is_dir() else set[str]()
 
     def path(self, upload_id: str) -> Path:
         """Where an upload's bytes are."""
@@ -38,6 +40,16 @@ class Partials:
     def ids(self) -> Iterator[str]:
         """Every upload that has a file."""
         return (entry.name for entry in os.scandir(self._folder))
+
+    def renew(self, upload_id: str) -> None:
+        """Write again what an earlier process left of an upload, before it is believed; raises OSError.
+
+        That one may have died on a sync that failed: what is read of such bytes is right, is not on the disk, and no
+        later sync writes it (I9).
+        """
+        if upload_id in self._inherited:
+            write_again(self.path(upload_id))
+            self._inherited.discard(upload_id)
 
     def size_bytes(self, upload_id: str) -> int | None:
         """Bytes held of an upload; None if it has no file."""

@@ -113,6 +113,8 @@ def verify(desk: Desk, arguments: argparse.Namespace) -> int:
             say(f"  compared with {document['compared']} receipts of the store's list")
         if document["continues"]:
             say(f"  continues {document['continues']}")
+        if document.get("unstated"):
+            say(f"  unstated  {document['unstated']}")
         _print_strays(document)
         for problem in problems:
             say(f"  {problem}")

@@ -158,7 +158,9 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
         message = f"was read in docking {change.verified_in}, and was listed in docking {clip.docking} since"
         raise InvariantError(f"clip {clip.key}: {message}: move {move.value} is late")
     moved = _implied(replace(clip, state=after(clip.state, move)), move)
-    # What a clip waits for or is held for is told anew by each move: a clip that moved on waits for nothing old.
+    # What a clip waits for or is held for is told anew by each move: a clip that moved on waits for nothing old. The
+    # end of its copy is no step of the clip: why its file stays on the card is as true as before.
+    stays = move is Move.RECLAIMED and change.reason is None
     return replace(
         moved,
         docking=_given(change.docking, moved.docking),
@@ -173,8 +175,8 @@ def advance(clip: Clip, move: Move, change: Change) -> Clip:
         assurance=_given(change.assurance, moved.assurance),
         receipt=_given(change.receipt, moved.receipt),
         meta_sha256=_given(change.meta_sha256, moved.meta_sha256),
-        reason=change.reason,
-        detail=change.detail,
+        reason=clip.reason if stays else change.reason,
+        detail=clip.detail if stays else change.detail,
         acknowledged="",
     )
 

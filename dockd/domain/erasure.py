@@ -57,7 +57,8 @@ def may_erase(
     """Decide whether one clip may leave its camera.
 
     `receipt` is the stored receipt, its signature verified under a pinned key just now, or None; `expected` what
-    we hold to be true of the clip; `reread` the fresh read; `recording` every clip of its recording on this camera.
+    we hold to be true of the clip; `reread` the fresh read; `recording` the clip as it is on record, with every clip of
+    its recording on this camera, or at least one of those that have no receipt, if there are any.
     No setting can turn a refusal into a permit; `stay.erase_allowed` can only forbid.
     """
     if receipt is None or receipt.compact != clip.receipt:

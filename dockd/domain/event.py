@@ -54,6 +54,7 @@ EVENTS: Mapping[str, Telling] = MappingProxyType(
         "camera broken": Telling(type=EventType.FAULT, facts=("reason",)),
         "spool-lost": Telling(type=EventType.LOST),
         "store-lost": Telling(type=EventType.LOST),
+        "checkpoint-lost": Telling(type=EventType.FAULT, facts=("entries",)),
         "ledger-recovered": Telling(type=EventType.RECOVERED, facts=("basis", "old_seq", "old_head")),
         "difference": Telling(
             type=EventType.DIFFERENCE,

@@ -165,8 +165,28 @@ def remember(state_dir: Path, keys: PinnedKeys) -> None:
 
 
 def remembered(state_dir: Path) -> tuple[str, ...]:
-    """Give the keys that `remember` left, as texts for `PinnedKeys.read`; none where it never ran."""
+    """Give the keys that `remember` left, as texts for `PinnedKeys.read`; none where it never ran.
+
+    Raises:
+        ConfigError: the file cannot be read, or is not what was left.
+
+    """
+    path = state_dir / REMEMBERED
     try:
-        return tuple((state_dir / REMEMBERED).read_text(encoding="ascii").split())
+        with path.open("rb") as file:
+            content = file.read(MOST_FILE_BYTES + 1)
+        texts = tuple(content.decode("ascii").split())
     except FileNotFoundError:
         return ()
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "not ASCII"
+        raise ConfigError([_spoilt(path, why)]) from error
+    # A text that names no key would be taken for the name of a file of keys, wherever that may lie.
+    if len(content) > MOST_FILE_BYTES or not all(text.startswith(PREFIX) for text in texts):
+        raise ConfigError([_spoilt(path, f"{len(content)} bytes that are not only keys")])
+    return texts
+
+
+def _spoilt(path: Path, why: str | None) -> Problem:
+    expected = "the keys that dockd left there, one a line; --store-key names others"
+    return Problem(path=str(path), value=why or "cannot be read", expected=expected)

@@ -327,7 +327,7 @@ async def questions(folder: Path) -> None:
         "next upload": reads.next_upload(skip=(), wanted=Assurance.SIGNED),
         "next upload, ten skipped": reads.next_upload(skip=[ClipKey(10_000_000 + 500 * i) for i in range(10)],
                                                       wanted=Assurance.SIGNED),
-        "next reclaim": reads.next_reclaim(receipted_before_utc="2024-02-01T00:00:00Z", copying=()),
+        "next reclaim": reads.next_reclaim(receipted_before_utc="2024-02-01T00:00:00Z", copying=(), skip=()),
         "heads of one docking": reads.heads([docking], skip=()),
         "tally": reads.tally(docking),
         "backlog": reads.backlog(),

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dockd.central.accounts import hear, list_given
+from dockd.central.accounts import MOST_FIGURES, hear, list_given
 from dockd.central.index import MIGRATIONS
 from dockd.domain.accounting import Account, Count
 from dockd.domain.model import BayId, DockingId, Sha256, StationId
@@ -266,6 +266,34 @@ async def test_the_same_figures_said_again_are_one_statement_and_other_figures_a
     assert [line["statement"] for line in once["accounts"]] == [json.loads(statement_json(later))]
     assert [line["statement"]["account"]["receipted_files"] for line in second["accounts"]] == [1]
     assert second["next"] is None
+
+
+@pytest.mark.promise("I16")
+async def test_a_station_that_says_other_figures_each_time_fills_no_disk_and_hides_no_chain(tmp_path: Path) -> None:
+    """Of one docking the latest are kept, and whatever held the longest chain: what was set back still shows."""
+
+    def other(number: int) -> Statement:
+        account = replace(DOCKING.account, receipted=Count(files=number, bytes_=8))
+        return replace(DOCKING, account=account, chain=replace(DOCKING.chain, entries=10 + number, head="d" * 64))
+
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        await two(tus)
+        await answered(tus, DOCKING)
+        await answered(tus, replace(DAILY, chain=replace(DAILY.chain, entries=20)))
+        told = [await answered(tus, other(number)) for number in range(30)]
+        kept = (await listed(tus, "/accounts"))["accounts"]
+    assert all("it had 90 and ended with" in answer["differs"][-1] for answer in told)
+    said = [(line["statement"]["kind"], line["statement"]["chain"]["entries"]) for line in kept]
+    assert said == [("docking", 90), ("daily", 20), *(("docking", 24 + number) for number in range(MOST_FIGURES))]
+
+
+@pytest.mark.promise("I16")
+async def test_below_the_reserve_no_statement_is_kept_and_the_station_is_told_to_come_back(tmp_path: Path) -> None:
+    async with central(tmp_path, reserve_bytes=1 << 50) as store, Tus(store.url) as tus:
+        answer = await say(tus, DOCKING)
+        assert (await listed(tus, "/accounts"))["accounts"] == []
+    assert answer.status == 507
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from dockd import ctl
 from dockd.edges.control.server import Desk, serving
 from dockd.edges.control.store_list import receipts_in
-from dockd.edges.keys import PinnedKeys, remember
+from dockd.edges.keys import REMEMBERED, PinnedKeys, remember, remembered
 from dockd.edges.ledger.schema import DATABASE, migrate, migrations
-from dockd.errors import DockdError, Reason, TransientError
+from dockd.errors import ConfigError, DockdError, Reason, TransientError
 from tests.ledger_parts import docked, file, threaded
 
 
@@ -107,6 +107,26 @@ def test_keys_that_cannot_be_remembered_are_said_with_the_file_and_may_work_late
     with pytest.raises(TransientError, match=r"receipt-keys: No such file or directory") as caught:
         remember(tmp_path / "gone", PinnedKeys({}))
     assert caught.value.reason is Reason.DISK
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"\xff\xfe", "not ASCII"),
+        (b"ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo\n/etc/passwd\n", "64 bytes that are not only keys"),
+        (b"ed25519:" * 8193, "65537 bytes that are not only keys"),
+        (None, "Is a directory"),
+    ],
+)
+def test_remembered_keys_that_are_spoilt_are_named_with_their_file(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    if content is None:
+        (tmp_path / REMEMBERED).mkdir()
+    else:
+        (tmp_path / REMEMBERED).write_bytes(content)
+    with pytest.raises(ConfigError, match=rf"receipt-keys: {why}: expected the keys that dockd left there"):
+        remembered(tmp_path)
 
 
 def test_a_disk_too_full_for_a_new_ledger_is_to_be_tried_again(tmp_path: Path) -> None:

@@ -32,6 +32,21 @@ def plan(connection: sqlite3.Connection, query: Query[Any]) -> list[str]:
     return [row[3] for row in rows]
 
 
+def steps(connection: sqlite3.Connection, query: Query[Any]) -> int:
+    """Count the steps of SQLite's machine, which no load on this one changes."""
+    count = 0
+
+    def tick() -> int:
+        nonlocal count
+        count += 1
+        return 0
+
+    connection.set_progress_handler(tick, 1)
+    connection.execute(query.sql, query.parameters).fetchall()
+    connection.set_progress_handler(None, 0)
+    return count
+
+
 KEY, DOCKING = ClipKey(1), DockingId(1)
 
 QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
@@ -43,7 +58,7 @@ QUESTIONS: dict[str, tuple[Query[Any], set[str]]] = {
     "next_upload_readback": (reads.next_upload(skip=[KEY], wanted=Assurance.READBACK), {"clips_send", "clips_unread"}),
     "next_upload_signed": (reads.next_upload(skip=[KEY], wanted=Assurance.SIGNED), {"clips_unsigned"}),
     "next_reclaim": (
-        reads.next_reclaim(receipted_before_utc="2024-05-01T00:00:00Z", copying=[KEY]),
+        reads.next_reclaim(receipted_before_utc="2024-05-01T00:00:00Z", copying=[KEY], skip=[KEY]),
         {"clips_reclaim", "clips_clip_id", "clips_found_path"},
     ),
     "spooled": (reads.spooled([clip_id("a")]), {"clips_clip_id"}),
@@ -120,24 +135,10 @@ def test_an_answer_does_not_take_longer_because_the_ledger_is_old(core: LedgerCo
     connection = core.connection
     docking = core.dock(bay=BayId(1), camera=CAMERA, time=Ticks()())
     core.record_listing(docking, listing(*(file(f"{number}.MP4") for number in range(20))), time=Ticks()())
-
-    def steps(query: Query[Any]) -> int:
-        count = 0
-
-        def tick() -> int:
-            nonlocal count
-            count += 1
-            return 0
-
-        connection.set_progress_handler(tick, 1)
-        connection.execute(query.sql, query.parameters).fetchall()
-        connection.set_progress_handler(None, 0)
-        return count
-
     asked = [QUESTIONS[name][0] for name in ("heads", "next_upload_signed", "next_reclaim", "tally", "backlog")]
     # Once a day the tallies are added up: a few rows for each docking, however many clips it had.
     asked += [account_reads.account(), QUESTIONS["account_known"][0], QUESTIONS["account_holding"][0]]
-    before = [steps(query) for query in asked]
+    before = [steps(connection, query) for query in asked]
     connection.execute(
         "INSERT INTO clips (found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"
         " tags, urgent, verified_in, sha256, clip_id, url, assurance, receipt, meta_sha256, spooled, detail,"
@@ -146,9 +147,57 @@ def test_an_answer_does_not_take_longer_because_the_ledger_is_old(core: LedgerCo
         " SELECT 1, 1, CAST(i AS BLOB), i, i, 0, 'erased', 'video', printf('%032x', i), '', 0, 1, printf('%064x', i),"
         " printf('%064x', i), 'http://127.0.0.1/x', 'signed', 'a.b.c', printf('%064x', i), 0, '', i, '2024' FROM n"
     )
-    after = [steps(query) for query in asked]
+    after = [steps(connection, query) for query in asked]
     # One more row in `tallies` for the docking's erased clips.
     assert all(later <= sooner + 40 for sooner, later in zip(before, after, strict=True)), (before, after)
+
+
+RECORDING = (
+    "INSERT INTO clips (found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id, tags,"
+    " urgent, sha256, clip_id, url, assurance, receipt, meta_sha256, spooled, detail, copied_seq, receipted_utc)"
+    " WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :files)"
+    " SELECT :docking, :docking, CAST(i AS BLOB), i, i * :order, 0, iif(i <= :erased, 'erased', 'receipted'), 'video',"
+    " printf('%032x', :docking), '', 0, printf('%064x', i), printf('%064x', i), 'http://127.0.0.1/x', 'signed',"
+    " 'a.b.c', printf('%064x', i), 0, '', i, '2024' FROM n"
+)
+"""One recording of so many files, their times forward or backward, the first of them erased."""
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("erased", [0.0, 0.5])
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_is_to_be_erased_is_chosen_in_proportion_to_the_files_of_one_recording(
+    core: LedgerCore, order: int, erased: float, *, whole: bool
+) -> None:
+    """The last file has its receipt or not: then it is looked for once, and not for every file before it."""
+    counts = []
+    for docking, files in ((DOCKING, 200), (DockingId(2), 800)):
+        assert core.dock(bay=BayId(docking), camera=CAMERA, time=Ticks()()) == docking
+        values = {"docking": docking, "files": files, "order": order, "erased": int(files * erased)}
+        core.connection.execute(RECORDING, values)
+        last = core.connection.execute("SELECT max(key) FROM clips").fetchone()[0]
+        if not whole:
+            core.connection.execute("UPDATE clips SET state = 'held', receipted_utc = NULL WHERE key = ?", (last,))
+        query = reads.heads([docking], skip=[])
+        (head,) = query.decode(core.connection.execute(query.sql, query.parameters).fetchall())
+        first = last - files + 1 + values["erased"]
+        assert (None if head.erase is None else head.erase.key) == (first if whole else None)
+        counts.append(steps(core.connection, query))
+        gate = reads.recording(core.clip(first))
+        assert len(gate.decode(core.connection.execute(gate.sql, gate.parameters).fetchall())) == 2 - whole
+    few, many = counts
+    assert many < 5 * few, counts
+
+
+def test_a_recording_waits_behind_no_file_that_cannot_be_erased_now(core: LedgerCore) -> None:
+    """The first waits for something, the second proved to be another file: the third goes."""
+    core.dock(bay=BayId(1), camera=CAMERA, time=Ticks()())
+    core.connection.execute(RECORDING, {"docking": DOCKING, "files": 3, "order": 1, "erased": 0})
+    core.connection.execute("UPDATE clips SET superseded_in = docking WHERE key = 2")
+    query = reads.heads([DOCKING], skip=[ClipKey(1)])
+    (head,) = query.decode(core.connection.execute(query.sql, query.parameters).fetchall())
+    assert head.erase is not None
+    assert head.erase.key == 3
 
 
 def test_only_what_changed_is_written(core: LedgerCore) -> None:

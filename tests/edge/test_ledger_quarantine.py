@@ -80,7 +80,7 @@ async def test_what_was_salvaged_makes_room_for_the_whole_file(tmp_path: Path) -
         clip = await ledger.salvage(ClipKey(1), salvage_of(await ledger.clip(ClipKey(1))), docking=docking)
         await bring(ledger, clip, ClipState.RECEIPTED)
         assert (await ledger.clip(ClipKey(1))).state is ClipState.FOUND
-        going = await ledger.next_reclaim(receipted_before_utc="9999", copying=frozenset())
+        going = await ledger.next_reclaim(receipted_before_utc="9999", copying=frozenset(), skip=frozenset())
         assert going is not None
         assert going.key == clip.key
 

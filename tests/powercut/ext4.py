@@ -52,7 +52,7 @@ def record(folder: Path, seed: int, plant: str) -> Recorded:
             # Everything now: the kernel would go on making it in the background for seconds.
             _run("mkfs.ext4", "-q", "-E", "lazy_itable_init=0,lazy_journal_init=0,nodiscard", device)
             with _mount(device, root):
-                trouble = course(root, below, random.Random(seed), plant=plant, killed=KILLED, logs=())
+                trouble = course(root, below, random.Random(seed), plant=plant, killed=KILLED)
     return Recorded(log=log, trouble=trouble)
 
 

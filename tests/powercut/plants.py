@@ -20,6 +20,7 @@ import dockd.sqlite.thread
 from dockd.app.upload import Bringing, Outcome
 from dockd.central.evidence import DigestMismatchError, Evidence
 from dockd.central.index import Upload
+from dockd.central.partials import Partials
 from dockd.domain.clip import Change, Move
 from dockd.domain.custody import Entry, Link
 from dockd.domain.model import Clip, ClipKey
@@ -162,6 +163,13 @@ def _object_folder_not_synced(_root: Path) -> None:
     put(dockd.central.evidence, "sync_folder", nothing)
 
 
+def _left_believed(_root: Path) -> None:
+    def nothing(_partials: Partials, _upload_id: str) -> None:
+        pass
+
+    put(Partials, "renew", nothing)
+
+
 def _sync(folder: Path) -> None:
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     os.fsync(fd)
@@ -178,6 +186,7 @@ PLANTS: Mapping[str, Callable[[Path], None]] = {
     "store-object-not-synced": _object_not_synced,
     "store-object-folder-not-synced": _object_folder_not_synced,
     "store-index-synchronous-normal": _store_not_full,
+    "store-believes-what-was-left": _left_believed,
 }
 
 NAMES = (*COPIER, *PLANTS)

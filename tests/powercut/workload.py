@@ -10,7 +10,7 @@ import random
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -21,19 +21,27 @@ from tests.powercut.life import CAMERAS, Order
 REPOSITORY = Path(__file__).absolute().parent.parent.parent
 LENGTHS = (0, 1, 100, 4095, 4096, 5000, 12_288, 20_001, 40_000)
 KILLED = -9
-LOGS = (r"^ledger\.db-wal$", r"^index\.sqlite3-wal$", "")
-"""Before whose sync a life is killed: commits that nobody was told of, and that the next life finds."""
+RECEIVED, PARTS = r"^[0-9a-f]{64}$", r"\.part$"
+SYNCS = {
+    r"^ledger\.db-wal$": (5, 60),
+    r"^index\.sqlite3-wal$": (5, 60),
+    "": (5, 60),
+    RECEIVED: (1, 8),
+    PARTS: (1, 8),
+}
+"""In which sync of what a life is killed: commits that nobody was told of, and bytes that nobody knows to be lost."""
+SYNCS_OF = {"store-believes-what-was-left": {RECEIVED: (1, 4)}}
+"""Where a planted fault shows in some of these only."""
 DISK_WORDS = (b"disk I/O error", b"Input/output error")
 WITHIN_S, PLANTED_WITHIN_S = 120.0, 10.0
 """How long a life may take: half a second where nothing disturbs it, and for ever with some planted faults."""
-PARTS = r"\.part$"
 OTHERS = (
     r"^ledger\.db-wal$",
     r"^ledger\.db$",
     r"^index\.sqlite3-wal$",
     r"^index\.sqlite3$",
     r"^spool$",
-    r"^[0-9a-f]{64}$",
+    RECEIVED,
 )
 """What else fails to be synced, once: both databases and their logs, the spool's folder, what the store received."""
 
@@ -66,7 +74,7 @@ def record(folder: Path, seed: int, plant: str) -> Recorded:
     if not plant:
         failing.append(f"{chance.randrange(1, 40)}:{chance.choice(OTHERS)}")
     with mounted(folder / f"mount-{seed}{plant}", log, failing) as mount:
-        trouble = course(mount, mount, chance, plant=plant)
+        trouble = course(mount, mount, chance, plant=plant, syncs=SYNCS_OF.get(plant, SYNCS))
     return Recorded(log=log, trouble=trouble)
 
 
@@ -77,12 +85,12 @@ def course(
     *,
     plant: str = "",
     killed: tuple[int, int] = (300, 2500),
-    logs: Sequence[str] = LOGS,
+    syncs: Mapping[str, tuple[int, int]] | None = None,
 ) -> str:
     """Fill cameras below `root` and let stations work, two of them killed; say what went wrong, or nothing.
 
-    One is killed at a change between `killed`, the other in a sync of one of `logs`, which fails: what it wrote last is
-    not durable, and its successor reads it. Without `logs` it is killed as the first is.
+    One is killed at a change between `killed`, the other in one of `syncs`, which fails: what it wrote last is not
+    durable, and its successor reads it. Without them it is killed as the first is.
     """
     lay(root, claims, chance, chance.randrange(4, 8))
     order = Order(
@@ -94,14 +102,15 @@ def course(
         plant=plant,
         within_s=PLANTED_WITHIN_S if plant else WITHIN_S,
     )
+    of = chance.choice(list(syncs)) if syncs else ""
     shot = [
         replace(order, pull_after=chance.randrange(12), kill_at=chance.randrange(*killed)),
         replace(
             order,
             pull_after=chance.randrange(12),
-            kill_at=0 if logs else chance.randrange(*killed),
-            kill_before_sync=chance.randrange(5, 60) if logs else 0,
-            kill_before_sync_of=chance.choice(logs) if logs else "",
+            kill_at=0 if syncs else chance.randrange(*killed),
+            kill_before_sync=chance.randrange(*syncs[of]) if syncs else 0,
+            kill_before_sync_of=of,
         ),
     ]
     chance.shuffle(shot)

@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId, ClipId, ClipKey
 from tests.sim.cameras import SimCamera
+from tests.sim.copies import judge_leaving
 from tests.sim.disk import Disk
 from tests.sim.promise import ViolationError, require
 from tests.sim.rack import Rack
@@ -168,10 +169,9 @@ class Auditor:
 
     def discarding(self, clip_id: str) -> None:
         """Judge the end of a copy in the spool (I12)."""
-        open_ = [row for row in self.rows() if row.clip_id == clip_id and row.state in {"copied", "uploaded", "held"}]
-        require(
-            not open_, f"I12: the copy {clip_id[:8]} goes, and clips {[(row.key, row.state) for row in open_]} need it"
-        )
+        states = [(row.key, row.state) for row in self.rows() if row.clip_id == clip_id]
+        cameras = self._rack.cameras.values()
+        judge_leaving(clip_id, states, disk=self._disk, cameras=cameras)
 
     # --- what is asked at the end ---
 

@@ -4,7 +4,7 @@ import asyncio
 from random import Random
 
 from dockd.domain.event import Event
-from dockd.errors import Reason, TransientError
+from dockd.errors import PermanentError, Reason, TransientError
 from tests.sim.fate import Fate, Fault
 
 
@@ -15,6 +15,7 @@ class SimBroker:
         self._fate = fate
         self._random = Random(11)
         self.dead = False
+        self.refuses = ""
         self.taken: dict[str, bytes] = {}
         self.repeats = 0
         self.in_flight = 0
@@ -35,6 +36,8 @@ class SimBroker:
             raise TransientError(Reason.MQTT, "the broker is away")
         if self._fate.strikes(Fault.BROKER_SILENT):
             await asyncio.sleep(86_400)
+        if event.type.value == self.refuses:
+            raise PermanentError(Reason.MQTT, f"not authorised to publish {event.type.value}")
         self.repeats += event.id in self.taken
         self.taken.setdefault(event.id, event.body)
         if self._fate.strikes(Fault.BROKER_LOST_ANSWER):

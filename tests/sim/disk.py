@@ -28,6 +28,7 @@ class Disk:
         self.seen: dict[ClipId, bytes] = {}
         self.synced: dict[ClipId, bytes] = {}
         self.rotten: set[ClipId] = set()
+        self.dead: set[ClipId] = set()
         self.taken: set[ClipId] = set()
         self.discarding: Looks = _nobody_looks
 
@@ -120,7 +121,10 @@ class SimSpool:
         await self._power.step("settle")
         self._disk.must_take_writes()
         data = self._disk.seen.get(clip_id)
-        if data is None or self._fate.strikes(Fault.FSYNC, clip_id[:8]):
+        if data is None:
+            return None
+        if self._fate.strikes(Fault.FSYNC, clip_id[:8]):
+            self._disk.dead.add(clip_id)
             return None
         await self._power.step("settle, fsync")
         self._disk.synced[clip_id] = data
@@ -166,6 +170,7 @@ class SimSpool:
         await self._power.step("copy, folder fsync")
         self._disk.synced[clip_id] = data
         self._disk.taken.discard(clip_id)
+        self._disk.dead.discard(clip_id)
         await self._power.step("copy, read back")
         if self._fate.strikes(Fault.SPOOL_MISREAD, clip_id[:8]):
             del self._disk.seen[clip_id], self._disk.synced[clip_id]

@@ -158,8 +158,10 @@ def test_a_custody_entry_outside_its_transaction_is_caught(monkeypatch: pytest.M
 def test_a_copy_given_up_for_want_of_room_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     next_reclaim = StationLedger.next_reclaim
 
-    async def oldest(ledger: StationLedger, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
-        clip = await next_reclaim(ledger, receipted_before_utc=receipted_before_utc, copying=copying)
+    async def oldest(
+        ledger: StationLedger, *, receipted_before_utc: str, copying: frozenset[ClipKey], skip: frozenset[ClipKey]
+    ) -> Clip | None:
+        clip = await next_reclaim(ledger, receipted_before_utc=receipted_before_utc, copying=copying, skip=skip)
         return clip or await ledger.next_upload(skip=frozenset(), wanted=Assurance.ACCEPTED)
 
     monkeypatch.setattr(StationLedger, "next_reclaim", oldest)

@@ -86,6 +86,8 @@ def _get(connection: http.client.HTTPConnection, url: str) -> bytes:
 
 def clip_rows(state: Path) -> list[dict[str, Any]]:
     """Give every clip of a ledger as its row; none where a kill came before there was a ledger."""
+    if not (state / "ledger.db").exists():
+        return []
     with closing(_ledger(state)) as database:
         if not database.execute("PRAGMA user_version").fetchone()[0]:
             return []

@@ -208,9 +208,11 @@ def test_a_copy_does_not_go_while_it_is_made_anew_for_a_file_that_came_back(monk
         ledger, asked = world.running.ledger, list[frozenset[ClipKey]]()
         next_reclaim = ledger.next_reclaim
 
-        async def counted(*, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+        async def counted(
+            *, receipted_before_utc: str, copying: frozenset[ClipKey], skip: frozenset[ClipKey]
+        ) -> Clip | None:
             asked.append(copying)
-            return await next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+            return await next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying, skip=skip)
 
         monkeypatch.setattr(SimCard, "copy", slow)
         monkeypatch.setattr(ledger, "next_reclaim", counted)
@@ -236,8 +238,10 @@ def test_an_answer_older_than_the_copy_that_is_made_anew_gives_up_nothing(monkey
         ledger, asked, late = world.running.ledger, asyncio.Event(), asyncio.Event()
         next_reclaim = ledger.next_reclaim
 
-        async def slow(*, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
-            clip = await next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+        async def slow(
+            *, receipted_before_utc: str, copying: frozenset[ClipKey], skip: frozenset[ClipKey]
+        ) -> Clip | None:
+            clip = await next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying, skip=skip)
             if clip is not None and not asked.is_set():
                 asked.set()
                 await late.wait()

@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 
 import dockd.app.reporter
-from dockd.app.reporter import AT_ONCE
+from dockd.app.reporter import AT_ONCE, REFUSED
 from dockd.domain.event import EVENTS, EventType
 from dockd.errors import Reason
 from tests.sim.fate import Fault
@@ -97,6 +97,44 @@ def test_a_silent_broker_is_given_fifteen_seconds_and_told_again() -> None:
         assert types(world) == {"docked": 1, "receipted": 4}
         assert world.broker.repeats == 2
         assert world.broker.most_in_flight <= AT_ONCE
+
+    play(scene)
+
+
+def test_a_broker_that_refuses_one_kind_of_event_hears_all_others_and_the_refusal_is_on_record() -> None:
+    files = {f"{number}.MP4": bytes([number]) * 700 for number in range(2 * AT_ONCE)}
+
+    async def scene(world: Scene) -> None:
+        world.broker.refuses = "receipted"
+        camera = world.camera("cam", files)
+        world.dock(camera, 1)
+        await world.rest()
+        world.pull(camera)
+        await asyncio.sleep(1)
+        await all_told(world)
+        reporter = world.running.station._reporter
+        assert reporter is not None
+        assert types(world) == {"docked": 1, "undocked": 1}
+        assert (reporter.refused, reporter.reason) == (len(files), None)
+        links = await world.running.ledger.links(after=0, limit=1000)
+        bodies = {link.seq: json.loads(link.body) for link in links}
+        said = [body["facts"] for body in bodies.values() if body["cause"] == REFUSED]
+        assert {facts["why"] for facts in said} == {"not authorised to publish receipted"}
+        named = [int(seq) for facts in said for seq in facts["entries"].split()]
+        assert named == [seq for seq, body in bodies.items() if body["cause"] == "receipted"]
+
+    play(scene)
+
+
+def test_a_refusal_is_said_once_though_answers_to_other_events_are_lost() -> None:
+    async def scene(world: Scene) -> None:
+        world.broker.refuses = "docked"
+        world.plan(Fault.BROKER_LOST_ANSWER, 2)
+        world.dock(world.camera("cam", FOUR), 1)
+        await world.rest()
+        await all_told(world)
+        assert world.notes(REFUSED) == 1
+        assert types(world)["receipted"] == 4
 
     play(scene)
 

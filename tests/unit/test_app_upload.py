@@ -81,6 +81,7 @@ def test_a_copy_that_rotted_is_made_again_and_the_store_gets_the_true_bytes() ->
 @pytest.mark.parametrize("fault", [Fault.OFFSET_BACK, Fault.GONE], ids=lambda fault: fault.value)
 def test_a_store_that_loses_a_clip_again_and_again_is_not_trusted_with_it(fault: Fault) -> None:
     async def scene(world: Scene) -> None:
+        world.store.most_losses = 100
         world.plan(fault)
         await _docked(world)
         if fault is Fault.OFFSET_BACK:

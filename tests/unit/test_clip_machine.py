@@ -170,7 +170,8 @@ class ClipMachine(RuleBasedStateMachine):
         if move in {"copied", "reclaimed"}:
             now["spooled"] = move == "copied"
         now |= {name: value for name, value in facts.items() if name in FACTS}
-        now |= {"reason": facts.get("reason"), "detail": facts.get("detail", "")}
+        if move != "reclaimed" or facts.get("reason"):  # the end of a copy tells nothing of the clip
+            now |= {"reason": facts.get("reason"), "detail": facts.get("detail", "")}
         now["docking"] = into or now["docking"]
         now["read_in"] = read_in or now["read_in"]
 

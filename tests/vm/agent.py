@@ -92,7 +92,7 @@ class Agent:
             FailedError: it did not in that time.
         """
         seconds = within_s * self.slowness
-        loop = f"end=$((SECONDS + {seconds:.0f})); until {condition}; do ((SECONDS < end)) || exit 1; sleep 0.1; done"
+        loop = f"end=$((SECONDS + {seconds:.0f})); until {condition}; do ((SECONDS < end)) || exit 1; sleep 0.2; done"
         self.shell(loop, within_s=within_s + ANSWER_S)
 
     def start(self, command: str, *, stdin: bytes | None = None) -> int:
@@ -121,12 +121,13 @@ class Agent:
         Raises:
             TimeoutError: it still runs.
         """
-        deadline_s, pause_s = time.monotonic() + within_s * self.slowness, 0.01
+        deadline_s, pause_s = time.monotonic() + within_s * self.slowness, 0.05
         while (done := self.ended(pid)) is None:
             if time.monotonic() > deadline_s:
                 raise TimeoutError(f"process {pid} in the guest still runs after {within_s * self.slowness:.0f} s")
+            # Each question costs the guest, which also writes it into its journal: what takes long is asked seldom.
             time.sleep(pause_s)
-            pause_s = min(0.25, pause_s * 1.5)
+            pause_s = min(2.0, pause_s * 1.3)
         return done
 
     def _ask(self, what: str, arguments: Json) -> Json:

@@ -49,8 +49,9 @@ def kept(kind: str, key: str, make: Callable[[Path], None]) -> Iterator[Path]:
     folder = home() / f"{kind}-{key}"
     with _locked(home() / f"{kind}.lock", fcntl.LOCK_EX):
         if not folder.exists():
+            for left in home().glob(f"{kind}-*.half"):
+                shutil.rmtree(left)
             half = home() / f"{kind}-{key}.half"
-            shutil.rmtree(half, ignore_errors=True)
             half.mkdir()
             make(half)
             (half / "in-use").touch()

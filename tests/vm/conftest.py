@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.system.programs import StoreProcess
+from tests.vm.install import disk_with_dockd, install
 from tests.vm.machine import Machine
 from tests.vm.warm import Bench, bench
 
@@ -32,3 +34,23 @@ def machine(vm_bench: Bench) -> Iterator[Machine]:
     with vm_bench.machine() as made:
         made.boot()
         yield made
+
+
+@pytest.fixture(scope="session")
+def dockd_disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """This checkout's dockd, on a disk that any number of machines may read."""
+    return disk_with_dockd(tmp_path_factory.mktemp("dockd"))
+
+
+@pytest.fixture
+def station(machine: Machine, dockd_disk: Path) -> Machine:
+    """A machine that has dockd."""
+    install(machine, dockd_disk)
+    return machine
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StoreProcess]:
+    """A reference store, on the host."""
+    with StoreProcess(tmp_path / "store") as running:
+        yield running

@@ -87,8 +87,11 @@ class Machine:
         for path in (self.files.monitor, self.files.agent):
             path.unlink(missing_ok=True)
         with (self.folder / "emulator").open("wb") as said:
-            command = qemu.command(self.shape, self.files, memory=memory)
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=said, stderr=said)
+            # A test run that is killed takes its machines with it.
+            command = ["setpriv", "--pdeathsig", "KILL", *qemu.command(self.shape, self.files, memory=memory)]
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=said, stderr=said, start_new_session=True
+            )
         try:
             self._connect()
             if memory is not None:

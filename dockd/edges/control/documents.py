@@ -66,6 +66,7 @@ def report_document(report: Report) -> Document:
         "anchored": report.anchored,
         "checkpoint": report.checkpoint,
         "continues": report.continues or None,
+        "unstated": report.unstated or None,
         "compared": report.foreign,
         "strays": strays_document(report.strays),
         "signatures": "signatures checked" if report.signatures else "signatures not checked: no key",

@@ -13,7 +13,7 @@ from dockd.domain.custody import BrokenChainError, Link, verify
 from dockd.domain.model import ClipKey, DockingId
 from dockd.domain.recovery import CAUSE as RECOVERED, continuation, continued, recovery_signing_input, signature_of
 from dockd.edges.ledger.checkpoint import Check, Kept, is_signed
-from dockd.edges.ledger.entries import MADE, NEW_KEY
+from dockd.edges.ledger.entries import MADE, NEW_KEY, UNSTATED
 from dockd.edges.ledger.findings import Body, Findings, body_of
 from dockd.edges.ledger.rows import link_of
 
@@ -98,6 +98,9 @@ def _fold(link: Link, body: Body, chain: Chain, findings: Findings, *, check: Ch
         chain.made = body
     if body.cause in {MADE, NEW_KEY} and "key" in body.facts:
         chain.keys.append(body.facts["key"])
+    if body.cause == UNSTATED:
+        # In a chain that was found as it was: no fault of it, and on record for ever.
+        findings.unstated = f"custody entry {link.seq}: {body.facts.get('why', '')}; entries before it may be missing"
     if body.cause == RECOVERED:
         _check_recovery(link, body, chain, findings, check=check)
 

@@ -17,6 +17,9 @@ RECOVERY_SEQ = 2
 """Where the entry stands that continues a lost ledger: behind the first, in the same transaction."""
 NEW_KEY = "station-key"
 """The cause of an entry that names another key of the station than the one before; its fact is key."""
+UNSTATED = "checkpoint-lost"
+"""The cause of an entry that says that a start found no checkpoint to hold the chain against; its facts are why, and
+the entries there were."""
 
 
 def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:

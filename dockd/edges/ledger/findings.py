@@ -23,7 +23,8 @@ class Report:
     that the chain is the one it was. `signatures` says whether signatures were checked at all. `checkpoint` is the
     entry up to which the station's own checkpoint vouches for the chain, 0 where there is none. `continues` says in
     words which lost ledger this one continues, empty where none. `foreign` counts the receipts of the store's list that
-    were compared. `strays` are the copies in the spool that no clip names.
+    were compared. `strays` are the copies in the spool that no clip names. `unstated` says in words where the chain
+    goes on though nothing vouched for its length, empty where it never did.
     """
 
     station: StationId
@@ -38,6 +39,7 @@ class Report:
     continues: str = ""
     foreign: int = 0
     strays: Strays = NO_STRAYS
+    unstated: str = ""
 
     @property
     def clean(self) -> bool:
@@ -59,6 +61,7 @@ class Findings:
     continues: str = ""
     foreign: int = 0
     strays: Strays = NO_STRAYS
+    unstated: str = ""
     faults: list[str] = field(default_factory=list)
     more: int = 0
 
@@ -89,6 +92,7 @@ class Findings:
             continues=self.continues,
             foreign=self.foreign,
             strays=self.strays,
+            unstated=self.unstated,
         )
 
 

@@ -203,13 +203,15 @@ class StationLedger:
         """Say which of these copies a clip on record has in the spool."""
         return await self._runner.fetch(reads.spooled(copies))
 
-    async def next_reclaim(self, *, receipted_before_utc: str, copying: frozenset[ClipKey]) -> Clip | None:
+    async def next_reclaim(
+        self, *, receipted_before_utc: str, copying: frozenset[ClipKey], skip: frozenset[ClipKey]
+    ) -> Clip | None:
         """Give a spooled clip whose receipt is durable since before that time, and whose copy no open clip shares."""
-        query = reads.next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying)
+        query = reads.next_reclaim(receipted_before_utc=receipted_before_utc, copying=copying, skip=skip)
         return await self._runner.fetch(query)
 
     async def recording(self, clip: Clip) -> tuple[Clip, ...]:
-        """Give every clip of a clip's recording in its docking, itself included."""
+        """Give a clip as it is on record, and the first of its recording in its docking that has no receipt."""
         return await self._runner.fetch(reads.recording(clip))
 
     async def tally(self, docking: DockingId) -> Tally:

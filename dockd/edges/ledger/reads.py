@@ -40,11 +40,15 @@ def clip(key: ClipKey) -> Query[Clip]:
 
 
 def recording(of: Clip) -> Query[tuple[Clip, ...]]:
-    """Every clip of a recording in its docking, in the order they were found."""
+    """What may keep a clip of a recording on its camera: itself, and the first file of it that has no receipt.
+
+    A card may be full of files of one recording, and this is asked for each of them.
+    """
     return Query(
         sql="SELECT f.serial, f.volume, f.model, f.firmware, c.* FROM clips c JOIN dockings f ON f.key = c.found_in"
-        " WHERE c.docking = ? AND c.recording_id = ? ORDER BY c.key",
-        parameters=(of.docking, of.recording_id),
+        " WHERE c.key IN (SELECT ?1 UNION ALL SELECT * FROM (SELECT key FROM clips"
+        " WHERE docking = ?2 AND recording_id = ?3 AND receipted_utc IS NULL ORDER BY key LIMIT 1)) ORDER BY c.key",
+        parameters=(of.key, of.docking, of.recording_id),
         decode=clips_of,
     )
 
@@ -63,12 +67,18 @@ def next_upload(*, skip: Collection[ClipKey], wanted: Assurance) -> Query[Clip |
     return Query(sql=_NEXT_UPLOAD[wanted], parameters=(json.dumps(list(skip)),), decode=_first_clip)
 
 
-def next_reclaim(*, receipted_before_utc: str, copying: Collection[ClipKey]) -> Query[Clip | None]:
+def next_reclaim(
+    *, receipted_before_utc: str, copying: Collection[ClipKey], skip: Collection[ClipKey]
+) -> Query[Clip | None]:
     """The longest receipted clip in the spool whose copy nothing open shares, nor any of `copying` may come to share.
 
     A file that still waits to be copied keeps no copy here: it may be waiting for that copy's room.
     """
-    return Query(sql=_NEXT_RECLAIM, parameters=(receipted_before_utc, json.dumps(sorted(copying))), decode=_first_clip)
+    return Query(
+        sql=_NEXT_RECLAIM,
+        parameters=(receipted_before_utc, json.dumps(sorted(copying)), json.dumps(sorted(skip))),
+        decode=_first_clip,
+    )
 
 
 def spooled(copies: Collection[ClipId]) -> Query[frozenset[ClipId]]:
@@ -135,7 +145,10 @@ def links_of(rows: Sequence[Row]) -> tuple[Link, ...]:
 
 
 # The conditions repeat those of the partial indexes word for word: SQLite uses such an index only then. An empty
-# list of clips to skip costs nothing: json_each runs when the first candidate is met, and once.
+# list of clips to skip costs nothing: json_each runs when the first candidate is met, and once. Whether a recording may
+# be erased is looked up for the earliest of its candidates alone, for all of them it would be quadratic in its files:
+# the others come after it. It is a candidate by the very conditions of the others, and what forbids one forbids all:
+# nobody waits behind one that cannot go. It is looked for from the nearest down, as the erased ones lie below it.
 _HEADS = """
 WITH asked AS MATERIALIZED (SELECT value AS docking FROM json_each(?1)),
 waiting AS MATERIALIZED (SELECT value AS key FROM json_each(?2)),
@@ -160,6 +173,12 @@ pick (docking, work, key) AS MATERIALIZED (
         SELECT key FROM clips c
         WHERE c.docking = asked.docking AND state = 'receipted' AND superseded_in IS NOT c.docking
             AND key NOT IN waiting
+            AND (
+                SELECT o.key FROM clips o INDEXED BY clips_recording
+                WHERE o.docking = c.docking AND o.recording_id = c.recording_id AND o.key < c.key
+                    AND o.state = 'receipted' AND o.superseded_in IS NOT o.docking AND o.key NOT IN waiting
+                ORDER BY o.key DESC LIMIT 1
+            ) IS NULL
             AND NOT EXISTS (
                 SELECT 1 FROM clips o
                 WHERE o.docking = c.docking AND o.recording_id = c.recording_id AND o.receipted_utc IS NULL
@@ -236,6 +255,7 @@ WHERE c.key = (
             WHERE o.state = 'found' AND o.path = s.path AND o.length_bytes = s.length_bytes
                 AND o.key IN (SELECT value FROM json_each(?2))
         )
+        AND (?3 = '[]' OR s.key NOT IN (SELECT value FROM json_each(?3)))
     ORDER BY s.receipted_utc LIMIT 1
 )
 """

@@ -44,10 +44,14 @@ class Named(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settled:
-    """What a start may go on with: `lost` where a new ledger is to be made, `key` what the chain named last."""
+    """What a start may go on with: `lost` where a new ledger is to be made, `key` what the chain named last.
+
+    `unstated` says in words why nothing states how far the chain had come, empty where it is stated or never was.
+    """
 
     lost: Lost | None
     key: str
+    unstated: str = ""
 
 
 def settle(state_dir: Path, *, station: StationId, seal: Named, check: Check) -> Settled:
@@ -70,7 +74,7 @@ def settle(state_dir: Path, *, station: StationId, seal: Named, check: Check) ->
     _require_station(state_dir / DATABASE, station, found, statement, checkpoint, kid=seal.kid)
     why = found.fault or _contradiction(checkpoint, found)
     if not why and in_place:
-        return Settled(lost=None, key=found.key)
+        return Settled(lost=None, key=found.key, unstated=_unstated(statement, checkpoint, found))
     if not in_place and not _was_there(state_dir, statement):
         return Settled(lost=None, key="")
     number = _free(state_dir)
@@ -111,6 +115,13 @@ def _doubt(statement: Kept, checkpoint: Checkpoint | None) -> str:
     if statement.flaw:
         return "; its checkpoint cannot be read"
     return "; its checkpoint bears no signature of a known key" if statement.text and checkpoint is None else ""
+
+
+def _unstated(statement: Kept, checkpoint: Checkpoint | None, found: Survey) -> str:
+    """Say why a sound chain can be held against nothing: entries at its end may have been cut off (I11)."""
+    if statement.text:
+        return _doubt(statement, checkpoint).removeprefix("; ")
+    return "its checkpoint is there no more" if found.worked else ""
 
 
 def _require_station(

@@ -5,9 +5,10 @@ Owns the header's fields, user_version and application_id among them, and the mi
 
 import os
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -66,7 +67,7 @@ def require_known(connection: sqlite3.Connection, *, database: Path, scripts: Se
             f"{database} is a database of another program (application id {application:#x}, expected"
             f" {APPLICATION_ID:#x}): give dockd a state folder of its own"
         )
-    made = next((version for version, its in enumerate(_each(scripts), 1) if its == there), 0)
+    made = next((version for version, its in enumerate(_made_by(tuple(scripts)), 1) if its == there), 0)
     if said > len(scripts) and not made:
         raise StartRefusedError(
             f"{database} has schema version {said}, this dockd knows versions up to {len(scripts)}: install the dockd"
@@ -108,12 +109,15 @@ def objects(connection: sqlite3.Connection) -> Mapping[tuple[str, str], str]:
     return {(kind, name): sql for kind, name, sql in rows}
 
 
-def _each(scripts: Sequence[str]) -> Iterator[Mapping[tuple[str, str], str]]:
-    """Give what a database of each version has."""
+@cache
+def _made_by(scripts: tuple[str, ...]) -> tuple[Mapping[tuple[str, str], str], ...]:
+    """Give what a database of each version has: the scripts, and so this, are the same at each start."""
+    made = []
     with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for script in scripts:
             connection.executescript(script)
-            yield objects(connection)
+            made.append(objects(connection))
+    return tuple(made)
 
 
 def migrate(connection: sqlite3.Connection, *, database: Path | None, scripts: Sequence[str]) -> None:

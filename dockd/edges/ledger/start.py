@@ -17,7 +17,7 @@ from dockd.domain.model import StationId, Timestamp
 from dockd.domain.recovery import CAUSE as RECOVERED, Lost, recovery_facts, recovery_signing_input, with_signature
 from dockd.durable import make_private, sync_folder, write_again
 from dockd.edges.ledger.core import LedgerCore
-from dockd.edges.ledger.entries import MADE, NEW_KEY
+from dockd.edges.ledger.entries import MADE, NEW_KEY, UNSTATED
 from dockd.edges.ledger.faults import told
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.lock import lock
@@ -141,10 +141,16 @@ def _begin(
     seal: Seal | None,
     named: str,
     lost: Lost | None,
+    unstated: str = "",
 ) -> LedgerCore:
-    """Write what every start writes, in one transaction; `named` is the key that the chain names last."""
+    """Write what every start writes, in one transaction; `named` is the key that the chain names last.
+
+    `unstated` says why no checkpoint vouches for the chain as it was found: on record before another one does.
+    """
     core = LedgerCore(connection)
     connection.execute("BEGIN IMMEDIATE")
+    if unstated:
+        core.note(UNSTATED, actor="ledger", time=time, facts={"entries": str(core.end.seq), "why": unstated})
     key = {} if seal is None else {"key": seal.public_key}
     if connection.execute("SELECT count(*) FROM meta").fetchone() == (0,):
         connection.execute(
@@ -194,6 +200,7 @@ def _open_first(
                 seal=seal,
                 named=settled.key,
                 lost=settled.lost,
+                unstated=settled.unstated,
             )
             finish(state_dir)
     except OSError as error:
@@ -201,6 +208,8 @@ def _open_first(
         raise TransientError(reason, f"{database}: {error.strerror}, expected a ledger to be opened") from error
     if settled.lost is not None:
         _warn(database, settled.lost)
+    if settled.unstated:
+        _log.warning("%s: %s: entries at the end of its chain may have been cut off", database, settled.unstated)
     standing.opened()
     return core
 

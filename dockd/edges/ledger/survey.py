@@ -19,9 +19,12 @@ from dockd.edges.ledger.schema import migrations, order_fault, require_known, wr
 from dockd.sqlite.faults import reaches_the_connection, reason_of
 
 BUSY_TIMEOUT_MS = 5000
+LOOKS = 3
+"""So often a fault must be found before the file counts as damaged: SQLite calls a read that failed once the same."""
 PAGE_BYTES = 4096
 """SQLite's page: all that there is of a database until its log is moved into it for the first time."""
 _NAMING = tuple(f'"cause":"{cause}"'.encode("ascii") for cause in (MADE, NEW_KEY, RECOVERED))
+_BY_LEDGER = b'"actor":"ledger"'
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,6 +35,7 @@ class Survey:
     `station` and `instance` are what a sound chain begins with, else what the table says. `seq` and `hash` are of the
     last entry of the chain's longest sound beginning, `marked` the hashes of the entries asked for. `key` is the
     station's public key that the chain names last, `continues` the instance of the lost ledger that it goes on from.
+    `worked` says that more than a start was written since a key was named: there was a checkpoint by then.
     """
 
     fault: str = ""
@@ -42,6 +46,7 @@ class Survey:
     hash: str = ""
     key: str = ""
     continues: str | None = None
+    worked: bool = False
     marked: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -58,6 +63,17 @@ def survey(database: Path, *, mark: frozenset[int] = frozenset()) -> Survey:
         OSError, sqlite3.Error: the disk does not give it now; that says nothing of the database.
 
     """
+    # An EIO comes as damage, from the check of the structure and from every other statement. A passing one, as of a bus
+    # that was reset, must not cost a sound ledger: what is damaged is so each time.
+    found = _once(database, mark=mark)
+    for _ in range(LOOKS - 1):
+        if not found.fault:
+            break
+        found = _once(database, mark=mark)
+    return found
+
+
+def _once(database: Path, *, mark: frozenset[int]) -> Survey:
     found = Survey()
     if not database.is_file():
         found.empty = True
@@ -125,6 +141,7 @@ def _note(link: Link, found: Survey, *, mark: frozenset[int]) -> None:
     found.seq, found.hash = link.seq, link.hash
     if link.seq in mark:
         found.marked[link.seq] = link.hash
+    found.worked = found.worked or bool(found.key and _BY_LEDGER not in link.body)
     # Texts in a body have their quotes escaped, so these bytes stand there for the cause and nothing else.
     if any(naming in link.body for naming in _NAMING):
         cause, facts = facts_in(link.body)
