@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 FileSystem = Literal["vfat", "exfat"]
 
-_START_BYTES = 1 << 20
+START_BYTES = 1 << 20
+"""Where the partition begins."""
 _KIND: Mapping[FileSystem, int] = {"vfat": 0x0C, "exfat": 0x07}
 
 
@@ -36,7 +37,7 @@ class Card:
 def clips(seed: int, *, count: int, each_bytes: int) -> dict[str, bytes]:
     """Give clips of one camera, the same for a seed."""
     chance = random.Random(seed)
-    return {f"DCIM/100CLIPS/C{number:04}.MP4": chance.randbytes(each_bytes) for number in range(1, count + 1)}
+    return {f"DCIM/100CLIPS/CLIP{number:04}.MP4": chance.randbytes(each_bytes) for number in range(1, count + 1)}
 
 
 def card(path: Path, file_system: FileSystem, files: Mapping[str, bytes], *, size_bytes: int = 16 << 20) -> Card:
@@ -44,30 +45,35 @@ def card(path: Path, file_system: FileSystem, files: Mapping[str, bytes], *, siz
     partition = path.with_suffix(".part")
     match file_system:
         case "vfat":
-            _vfat(partition, files, size_bytes - _START_BYTES)
+            _vfat(partition, files, size_bytes - START_BYTES)
         case "exfat":
-            _exfat(partition, files, size_bytes - _START_BYTES)
+            _exfat(partition, files, size_bytes - START_BYTES)
+    partitioned(path, partition, file_system, size_bytes=size_bytes)
+    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
+    return Card(image=path, file_system=file_system, digests=digests)
+
+
+def partitioned(path: Path, partition: Path, file_system: FileSystem, *, size_bytes: int = 16 << 20) -> None:
+    """Make a card of so many bytes of a partition's image, which is gone then."""
     with path.open("wb") as file:
         file.write(_boot_record(_KIND[file_system], size_bytes))
-        file.seek(_START_BYTES)
+        file.seek(START_BYTES)
         file.write(partition.read_bytes())
         file.truncate(size_bytes)
     partition.unlink()
-    digests = {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}
-    return Card(image=path, file_system=file_system, digests=digests)
 
 
 def _boot_record(kind: int, size_bytes: int) -> bytes:
     """Write the first sector: one partition, to the end, of a kind."""
     ends = b"\xfe\xff\xff"
-    entry = struct.pack("<B3sB3sII", 0, ends, kind, ends, _START_BYTES // SECTOR, (size_bytes - _START_BYTES) // SECTOR)
+    entry = struct.pack("<B3sB3sII", 0, ends, kind, ends, START_BYTES // SECTOR, (size_bytes - START_BYTES) // SECTOR)
     return bytes(440) + hashlib.sha256(entry).digest()[:4] + bytes(2) + entry + bytes(48) + b"\x55\xaa"
 
 
 def _vfat(partition: Path, files: Mapping[str, bytes], size_bytes: int) -> None:
     with partition.open("wb") as file:
         file.truncate(size_bytes)
-    _run("mkfs.vfat", "-n", "CARD", "-h", str(_START_BYTES // SECTOR), str(partition))
+    _run("mkfs.vfat", "-n", "CARD", "-h", str(START_BYTES // SECTOR), str(partition))
     for folder in _folders(files):
         _run("mmd", "-i", str(partition), f"::/{folder}")
     for name, data in files.items():

@@ -65,6 +65,8 @@ def disk_with_dockd(work: Path) -> Path:
         shutil.copytree(locked / _SITE, root / _SITE)
     _pip(root / _SITE, "--no-index", "--no-build-isolation", str(ROOT))
     _compile(root / _SITE)
+    # No unit names a version of Python.
+    (root / "site").symlink_to(_SITE)
     (root / "bin").mkdir()
     (root / "bin/python").symlink_to("/usr/bin/python3")
     (root / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")

@@ -65,7 +65,7 @@ def test_a_card_that_is_pulled_while_it_is_read_ends_the_read_and_can_be_pushed_
     stick = plug(machine, made.image, "1.1", serial="SLOW-0001", bytes_per_s=256 << 10)
     stick.settle(within_s=120)
     where = mounted(stick)
-    reading = machine.agent.start(f"dd if={where}/DCIM/100CLIPS/C0001.MP4 of=/root/part bs=64k")
+    reading = machine.agent.start(f"dd if={where}/DCIM/100CLIPS/CLIP0001.MP4 of=/root/part bs=64k")
     machine.agent.until("[ -s /root/part ]")
     stick.yank()
     done = machine.agent.wait(reading)
@@ -81,11 +81,11 @@ def test_a_card_that_is_pulled_while_it_is_read_ends_the_read_and_can_be_pushed_
 
 def test_a_sector_that_cannot_be_read_fails_its_clip_and_no_other(machine: Machine, tmp_path: Path) -> None:
     made = make(tmp_path, "vfat")
-    lost = made.image.read_bytes().index(clips(7, count=3, each_bytes=1 << 20)["DCIM/100CLIPS/C0002.MP4"])
+    lost = made.image.read_bytes().index(clips(7, count=3, each_bytes=1 << 20)["DCIM/100CLIPS/CLIP0002.MP4"])
     stick = plug(machine, made.image, "1.1", serial="WORN-0001", unreadable=[lost // 512 + 999])
     stick.settle()
     where = mounted(stick)
-    failing = machine.agent.run(f"sha256sum {where}/DCIM/100CLIPS/C0002.MP4")
+    failing = machine.agent.run(f"sha256sum {where}/DCIM/100CLIPS/CLIP0002.MP4")
     assert (failing.code, "Input/output error" in failing.err) == (1, True)
-    for name in ("DCIM/100CLIPS/C0001.MP4", "DCIM/100CLIPS/C0003.MP4"):
+    for name in ("DCIM/100CLIPS/CLIP0001.MP4", "DCIM/100CLIPS/CLIP0003.MP4"):
         assert machine.agent.shell(f"sha256sum {where}/{name}").split()[0] == made.digests[name]

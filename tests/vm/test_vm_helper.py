@@ -1,32 +1,16 @@
-"""Root's helper under systemd, on a real USB bus with real vfat and exfat: asked by dockd's user."""
+"""Root's helper under systemd, on a real USB bus with real vfat and exfat: asked by dockd's user and by others."""
 
-import io
 import json
-import tarfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.vm.cards import FileSystem, card, clips
 from tests.vm.machine import Machine
-from tests.vm.usb import plug
-
-ROOT = Path(__file__).resolve().parent.parent.parent
-
-INSTALLED = {
-    "dockd/__init__.py": "opt/dockd/site/dockd/__init__.py",
-    **{
-        f"dockd/helper/{path.name}": f"opt/dockd/site/dockd/helper/{path.name}"
-        for path in ROOT.glob("dockd/helper/*.py")
-    },
-    "systemd/dockd-helper.socket": "etc/systemd/system/dockd-helper.socket",
-    "systemd/dockd-helper@.service": "etc/systemd/system/dockd-helper@.service",
-    "systemd/sysusers.conf": "usr/lib/sysusers.d/dockd.conf",
-    "systemd/tmpfiles.conf": "usr/lib/tmpfiles.d/dockd.conf",
-    "hw/udev/61-dockd-storage.rules": "etc/udev/rules.d/61-dockd-storage.rules",
-    "hw/udev/70-dockd-authorise.rules": "etc/udev/rules.d/70-dockd-authorise.rules",
-    "hw/boards/emulated-14.toml": "etc/dockd/board.toml",
-}
+from tests.vm.station import ROOT, lay_out
+from tests.vm.usb import Stick, plug
+from tests.vm.warm import Bench
 
 ASK = """
 import hashlib, json, os, socket, stat, sys, time
@@ -84,42 +68,40 @@ print(json.dumps(said))
 """
 
 
-@pytest.fixture
-def station(machine: Machine) -> Machine:
-    """Install the helper as systemd/README.md says, and let no USB device in but hubs."""
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as archive:
-        for source, target in INSTALLED.items():
-            archive.add(ROOT / source, target, filter=lambda entry: entry.replace(uid=0, gid=0, mode=0o644))
-    machine.agent.shell("tar -C / -xf -", stdin=packed.getvalue())
-    machine.agent.shell(
-        "mkdir -p /opt/dockd/bin && ln -sf /usr/bin/python3 /opt/dockd/bin/python"
-        " && systemd-sysusers && systemd-tmpfiles --create dockd.conf && systemctl daemon-reload"
-        " && systemctl start dockd-helper.socket && udevadm control --reload"
-        " && udevadm trigger --action=add --subsystem-match=usb --settle",
-        within_s=120,
-    )
-    return machine
+@pytest.fixture(scope="module")
+def helped(vm_bench: Bench, dockd_disk: Path) -> Iterator[Machine]:
+    """One machine for all of these tests, with the helper, and no USB device let in but hubs."""
+    with vm_bench.machine() as machine:
+        machine.boot()
+        lay_out(machine, dockd_disk, {"board.toml": (ROOT / "hw/boards/emulated-14.toml").read_text()})
+        machine.agent.shell("systemctl start dockd-helper.socket")
+        yield machine
 
 
-def asked(machine: Machine, script: str) -> object:
-    """Run a script that asks the helper, as dockd's user; give what it printed."""
-    said = machine.agent.shell("runuser -u dockd -- python3 -", stdin=(ASK + script).encode(), within_s=300)
+def asked(machine: Machine, script: str, *, user: str = "dockd") -> object:
+    """Run a script that asks the helper, as a user of the guest; give what it printed."""
+    said = machine.agent.shell(f"runuser -u {user} -- python3 -", stdin=(ASK + script).encode(), within_s=300)
     return json.loads(said)
+
+
+def pushed(machine: Machine, image: Path) -> Stick:
+    """Push the camera into the third bay; it is seen, and not let in."""
+    stick = plug(machine, image, "1.3", serial="CAM-0001")
+    machine.agent.until("grep -q CAM-0001 /sys/bus/usb/devices/*-1.3/serial")
+    return stick
 
 
 @pytest.mark.promise("I6")
 @pytest.mark.parametrize("file_system", ["vfat", "exfat"])
 def test_a_card_is_let_in_read_erased_from_and_never_left_mounted(
-    station: Machine, tmp_path: Path, file_system: FileSystem
+    helped: Machine, tmp_path: Path, file_system: FileSystem
 ) -> None:
     made = card(tmp_path / "card.img", file_system, clips(7, count=2, each_bytes=1 << 18))
-    stick = plug(station, made.image, "1.3", serial="CAM-0001")
-    station.agent.until("grep -q CAM-0001 /sys/bus/usb/devices/*-1.3/serial")
-    assert station.agent.shell("cat /sys/bus/usb/devices/*-1.3/authorized").strip() == "0"
-    said = asked(station, ALL_OF_IT)
+    stick = pushed(helped, made.image)
+    assert helped.agent.shell("cat /sys/bus/usb/devices/*-1.3/authorized").strip() == "0"
+    said = asked(helped, ALL_OF_IT)
     assert isinstance(said, dict)
-    journal = station.agent.shell("journalctl -u 'dockd-helper@*' -o cat --no-pager | tail -30")
+    journal = helped.agent.shell("journalctl -u 'dockd-helper@*' -o cat --no-pager | tail -30")
     authorised, gone, left = said.pop("authorised"), said.pop("gone"), said.pop("left")
     assert (authorised["errno"], authorised["serial"]) == (0, "CAM-0001"), journal
     assert said == {
@@ -135,5 +117,34 @@ def test_a_card_is_let_in_read_erased_from_and_never_left_mounted(
         "same": True,
     }, journal
     assert left == sorted(set(made.digests) - {gone})
-    assert station.agent.shell("ls /sys/bus/usb/devices/*-1.3:1.0/driver -d").strip().endswith("driver")
-    assert stick.partition.rpartition("/")[2] not in station.agent.shell("cat /proc/mounts")
+    assert helped.agent.shell("ls /sys/bus/usb/devices/*-1.3:1.0/driver -d").strip().endswith("driver")
+    assert stick.partition.rpartition("/")[2] not in helped.agent.shell("cat /proc/mounts")
+    stick.yank()
+
+
+def test_nobody_else_is_served_and_another_camera_is_not_the_one_that_was_let_in(
+    helped: Machine, tmp_path: Path
+) -> None:
+    made = card(tmp_path / "card.img", "vfat", clips(7, count=1, each_bytes=1 << 16))
+    stick = pushed(helped, made.image)
+    assert asked(helped, "print(ask('authorise', vendor='46f4', product='0002')[0]['errno'])") == 116
+    assert asked(helped, "print(ask('mount')[0]['errno'])") == 116
+    assert asked(helped, "print(ask('authorise', vendor='46f4', product='0001')[0]['errno'])") == 0
+    assert asked(helped, "print(until('device')[0]['errno'])") == 0
+    assert asked(helped, "print(ask('mount')[0]['errno'])", user="root") == 1
+    refused = helped.agent.run("runuser -u nobody -- python3 -", stdin=(ASK + "ask('mount')").encode())
+    assert "PermissionError" in refused.err
+    stick.yank()
+    again = pushed(helped, made.image)
+    assert asked(helped, "print(ask('mount')[0]['errno'])") == 116
+    again.yank()
+
+
+def test_a_port_loses_its_power_and_gets_it_back(helped: Machine, tmp_path: Path) -> None:
+    made = card(tmp_path / "card.img", "vfat", clips(7, count=1, each_bytes=1 << 16))
+    stick = pushed(helped, made.image)
+    assert asked(helped, "print(json.dumps(ask('power', on=False)[0]))") == {"errno": 0, "on": False}
+    helped.agent.until("! ls /sys/bus/usb/devices/*-1.3/serial")
+    assert asked(helped, "print(json.dumps(ask('power', on=True)[0]))") == {"errno": 0, "on": True}
+    helped.agent.until("grep -q CAM-0001 /sys/bus/usb/devices/*-1.3/serial")
+    stick.yank()
