@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from dockd.app.account_ports import Accounting
 from dockd.app.policy import Policy
@@ -44,6 +44,7 @@ from dockd.edges.tus_http import TusWire, WireOptions
 from dockd.sim.shift import Shift, simulated_shift
 
 PAGE = 500
+ONE_BUS = "usb"
 
 __all__ = [
     "NoLamps",
@@ -63,11 +64,20 @@ __all__ = [
 ]
 
 
+class CardsOf(Protocol):
+    """Makes what opens cards."""
+
+    def __call__(self, spool: Path, *, erase: bool, patience: Patience) -> Cards:
+        """Take the spool's folder, whether anything may ever be erased, and how long silence is borne."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """Everything that tells one station from another.
 
-    `bays` gives each bay's bus; `pace` slows cards down, for a demonstration that can be watched.
+    `bays` gives each bay's bus; `cards` opens the cards of what `feed` tells; `pace` slows them down, for a
+    demonstration that can be watched.
     """
 
     bays: Mapping[BayId, str]
@@ -77,6 +87,7 @@ class Plan:
     keys: PinnedKeys
     feed: CameraFeed
     lamps: Lamps
+    cards: CardsOf = FolderCards
     pace: Callable[[Cards], Cards] | None = None
     stall_s: float = 30.0
 
@@ -134,7 +145,7 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
         wire = TusWire(plan.wire)
         opened.push_async_callback(wire.close)
         await asyncio.to_thread(remember, plan.state_dir, plan.keys)
-        cards: Cards = FolderCards(folder, erase=plan.policy.erase, patience=Patience(stall_s=plan.stall_s))
+        cards = plan.cards(folder, erase=plan.policy.erase, patience=Patience(stall_s=plan.stall_s))
         ports = Ports(
             feed=plan.feed,
             cards=plan.pace(cards) if plan.pace else cards,
@@ -228,7 +239,7 @@ def config_plan(config: Config, *, feed: CameraFeed, lamps: Lamps, pace: Callabl
     """Turn a checked configuration into a plan."""
     store = config.store
     return Plan(
-        bays={bay.number: bay.bus for bay in config.bays},
+        bays={bay.number: bay.bus or ONE_BUS for bay in config.bays},
         policy=Policy(
             station=config.station.id,
             endpoint=store.url,

@@ -9,21 +9,25 @@ import grp
 import logging
 import signal
 import sys
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from pathlib import Path
 
-from dockd.compose import control_socket, log_to, running, simulated, watched
+from dockd.compose import Plan, control_socket, log_to, running, simulated, watched
 from dockd.config import Config, check_files, load
 from dockd.errors import ConfigError
+from dockd.hardware import docked, hardware_of
 
-EX_OK, EX_UNAVAILABLE = 0, 69
+EX_OK = 0
 LOOK_S = 5.0
 
 _log = logging.getLogger(__name__)
 
 
 def check_config(arguments: argparse.Namespace) -> int:
-    """Show every wrong setting. Raises ConfigError with all of them; 0 where there is none."""
+    """Show every wrong setting, of board and profiles too where a board is set.
+
+    Raises ConfigError with all of them; 0 where there is none.
+    """
     _load(arguments.config)
     sys.stdout.write(f"{arguments.config}: nothing wrong\n")
     return EX_OK
@@ -34,32 +38,32 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.check_config:
         return check_config(arguments)
     config = _load(arguments.config)
-    if not arguments.simulate:
-        sys.stderr.write(
-            "dockd run: this version reads no hardware bays: use --simulate, or bring cards in by dockd ingest\n"
-        )
-        return EX_UNAVAILABLE
     log_to(config, sys.stderr)
-    asyncio.run(_run(config))
+    asyncio.run(_run(config, simulated(config) if arguments.simulate else docked(config)))
     return EX_OK
 
 
 def _load(path: Path) -> Config:
     config = load(path)
-    problems = check_files(config)
+    problems = list(check_files(config))
+    if config.hardware.board is not None:
+        try:
+            hardware_of(config)
+        except ConfigError as error:
+            problems += error.problems
     if problems:
         raise ConfigError(problems)
     return config
 
 
-async def _run(config: Config) -> None:
+async def _run(config: Config, planned: AbstractAsyncContextManager[Plan]) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     systemd = watched()
     async with (
-        simulated(config) as plan,
+        planned as plan,
         running(plan) as station,
         control_socket(config, station, group=_group(config)),
     ):

@@ -49,6 +49,7 @@ def findings(settings: Mapping[str, object]) -> Iterator[Finding]:
     yield from _of_value((), settings, type_info(Config))
     yield from rules.of_store(settings.get("store", {}))
     yield from rules.of_bays(settings.get("bays"))
+    yield from rules.of_buses(settings)
 
 
 def findings_as(kind: type[Struct], settings: Mapping[str, object]) -> Iterator[Finding]:

@@ -146,6 +146,17 @@ def of_bays(bays: object) -> Iterator[Finding]:
         first.setdefault(number, index)
 
 
+def of_buses(settings: Mapping[str, object]) -> Iterator[Finding]:
+    """Give the bays that have a bus of their own though a board says which they are on."""
+    hardware, bays = settings.get("hardware"), settings.get("bays")
+    if not isinstance(hardware, dict) or "board" not in hardware:
+        return
+    for index, bay in enumerate(bays if isinstance(bays, list) else ()):
+        if isinstance(bay, dict) and "bus" in bay:
+            path, expected = ("bays", index, "bus"), "no bus, since hardware.board says which bus each bay is on"
+            yield Finding(path=path, value=shown(path, bay["bus"]), expected=expected)
+
+
 def _of_proof(store: Mapping[str, object]) -> Iterator[Finding]:
     path = ("store", "receipt_keys")
     verify, keys = store.get("verify", "signed"), store.get("receipt_keys")

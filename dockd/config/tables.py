@@ -85,9 +85,10 @@ class Bay(Table, frozen=True, kw_only=True):
     name: Label | None = None
     """What people call the bay, shown next to its number. Left out, the number is enough."""
 
-    bus: Label = "usb"
-    """The bus that the bay's data line hangs on. Bays on one bus copy one clip at a time, since sharing it would make
-    every receipt later; bays on two buses copy at the same time. The default fits a board with one USB host."""
+    bus: Label | None = None
+    """The bus of a simulated bay; that of a real one stands in the board's file and nowhere else, so that with
+    `hardware.board` it is refused here. Bays on one bus copy one clip at a time, since sharing it would make every
+    receipt later; bays on two buses copy at the same time. Left out, all bays are on one."""
 
 
 class Store(Table, frozen=True, kw_only=True):
@@ -189,7 +190,9 @@ class Hardware(Table, frozen=True, kw_only=True):
 
     board: BoardName | None = None
     """Which USB port, lamp, power switch and sensor each bay has: the name of a file of hw/boards, without `.toml`, or
-    the absolute path of one. hw/README.md says what is in it. Left out, there are no bays but simulated ones."""
+    the absolute path of one, such as `/etc/dockd/board.toml`, which root's helper reads. Every `[[bays]]` has to be on
+    it; bays of it that have no `[[bays]]` are left alone. hw/README.md says what is in it. Left out, there are no bays
+    but simulated ones."""
 
 
 class Simulate(Table, frozen=True, kw_only=True):

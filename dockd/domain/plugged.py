@@ -63,11 +63,17 @@ class Arriving:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CameraThere:
-    """A camera with its filesystem, in the device `devpath`."""
+    """A camera with its filesystem, in the device `devpath`.
+
+    `ids` and `usb_plugging` are those of the USB device that it is, the latter empty where none was announced.
+    """
 
     camera: Camera
     devpath: str
     plugging: str
+    ids: UsbIds
+    card: CardIds
+    usb_plugging: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +123,7 @@ def _occupant(here: list[Device], known: Known) -> Occupant:
             return Arriving(ids=ids, plugging=plugging)
         case [(device, card)]:
             why = _strange(device, card, known)
-            return Stranger(ids=ids, why=why) if why else _camera(device)
+            return Stranger(ids=ids, why=why) if why else _camera(device, card, here[0])
         case _:
             # Which of them holds evidence, and whether both do, nobody here can say.
             return Stranger(ids=ids, why=f"it has {len(volumes)} filesystems, expected one")
@@ -132,11 +138,18 @@ def _strange(device: Device, card: CardIds, known: Known) -> str:
     return "" if known(device.ids, card) else "no profile is of such a device with such a card"
 
 
-def _camera(device: Device) -> CameraThere:
+def _camera(device: Device, card: CardIds, above: Device) -> CameraThere:
     camera = Camera(
         serial=CameraSerial(device.ids.serial),
         volume=VolumeId(device.volume) if device.volume else NO_VOLUME,
         model=device.model,
         firmware=device.firmware,
     )
-    return CameraThere(camera=camera, devpath=device.devpath, plugging=device.plugging)
+    return CameraThere(
+        camera=camera,
+        devpath=device.devpath,
+        plugging=device.plugging,
+        ids=above.ids,
+        card=card,
+        usb_plugging=above.plugging if above.kind is Kind.USB else "",
+    )

@@ -31,7 +31,7 @@ from dockd.edges.copier_process import (
     Patience,
     Sign,
 )
-from dockd.edges.opening import FOLDER, open_card, open_device, opened
+from dockd.edges.opening import FOLDER, closed, open_card, open_device, opened
 from dockd.errors import CameraGoneError, DockdError, ListingError, PermanentError, Reason, TransientError
 
 SALVAGE_MOST_S = 300
@@ -111,12 +111,17 @@ class DescriptorCard:
         erase: bool,
         patience: Patience,
         abandoned: Callable[[int], None],
+        behind: frozenset[int] = frozenset(),
     ) -> None:
-        """Start nothing yet. `abandoned` is told the process id of a copier that outlived its kill."""
+        """Start nothing yet. `abandoned` is told the process id of a copier that outlived its kill.
+
+        `behind` is what a listing of this card has told before, through other descriptors.
+        """
         self._camera = camera
         self._descriptors = (card, spool) if device is None else (card, spool, device)
         self._spool = spool
         self._erase = erase
+        self._kill_s = patience.kill_s
         self._copier = CopierProcess(self._descriptors, patience=patience, abandoned=abandoned)
         self._turn = asyncio.Lock()
         self._closed = False
@@ -124,12 +129,16 @@ class DescriptorCard:
         self._parts = secrets.token_hex(8)
         self._copies = 0
         self._read: dict[bytes, int] = {}
-        self._behind: frozenset[int] = frozenset()
+        self._behind = behind
 
     @property
     def copier_pid(self) -> int | None:
         """The process id of the copier, None while none runs."""
         return self._copier.pid
+
+    def has_read(self, path: bytes) -> bool:
+        """Say whether a file was read again here, and nothing was erased under its name since."""
+        return path in self._read
 
     async def listing(self) -> Listing:
         """List every file, or raise ListingError (I7)."""
@@ -188,9 +197,13 @@ class DescriptorCard:
 
     async def reread(self, file: ListedFile) -> ReadAgain:
         """Read a file once more from the card, past every cache (I3); see the port for what is raised."""
-        self._read.pop(file.path, None)
-        done = await self._ask({"do": "reread", "path": _packed(file.path), "length": file.length_bytes})
-        self._read[file.path] = done.mtime_ns
+        return await self.reread_path(file.path, file.length_bytes)
+
+    async def reread_path(self, path: bytes, length_bytes: int) -> ReadAgain:
+        """Read a file once more that is known by path and length, as `reread` does."""
+        self._read.pop(path, None)
+        done = await self._ask({"do": "reread", "path": _packed(path), "length": length_bytes})
+        self._read[path] = done.mtime_ns
         return ReadAgain(sha256=Sha256(done.sha256), length_bytes=done.length_bytes, uncached=done.uncached)
 
     async def erase(self, permit: ErasePermit) -> None:
@@ -199,12 +212,7 @@ class DescriptorCard:
         Refused too: a card that was opened for reading only, a file that was written to after its re-read, and one that
         may have more behind its end.
         """
-        if not self._erase:
-            raise PermanentError(Reason.REFUSED, f"{permit.path!r}: this card was opened for reading only")
-        if permit.length_bytes in self._behind:
-            # Told by length, as names look different from inside a filesystem: in doubt one file more is kept (I4).
-            say = f"a file of {permit.length_bytes} bytes has more on the card behind its end, which nobody has read"
-            raise PermanentError(Reason.REFUSED, f"{permit.path!r}: kept, as {say}")
+        require_erasable(permit, erase=self._erase, behind=self._behind)
         command: Command = {
             "do": "unlink",
             "path": _packed(permit.path),
@@ -220,11 +228,11 @@ class DescriptorCard:
             return
         self._closed = True
         self._copier.kill()
-        async with self._turn:  # a command that was under way must have let go of the descriptors
-            await self._copier.end()
-            for descriptor in self._descriptors:
-                with suppress(OSError):
-                    os.close(descriptor)
+        try:
+            async with self._turn:  # a command that was under way must have let go of the descriptors
+                await self._copier.end()
+        finally:
+            await closed(*self._descriptors, most_s=self._kill_s)
 
     async def _ask(self, command: Command, *, hear: Callable[[Sign], None] | None = None, part: str = "") -> Done:
         async with self._turn:
@@ -254,6 +262,21 @@ class DescriptorCard:
         if part:
             with suppress(OSError):
                 await asyncio.to_thread(os.unlink, part, dir_fd=self._spool)
+
+
+def require_erasable(permit: ErasePermit, *, erase: bool, behind: frozenset[int]) -> None:
+    """Refuse to erase what stays on its card whatever permit comes.
+
+    Raises:
+        PermanentError: REFUSED; the card is for reading only, or the file may have more behind its end.
+
+    """
+    if not erase:
+        raise PermanentError(Reason.REFUSED, f"{permit.path!r}: this card was opened for reading only")
+    if permit.length_bytes in behind:
+        # Told by length, as names look different from inside a filesystem: in doubt one file more is kept (I4).
+        say = f"a file of {permit.length_bytes} bytes has more on the card behind its end, which nobody has read"
+        raise PermanentError(Reason.REFUSED, f"{permit.path!r}: kept, as {say}")
 
 
 def _packed(path: bytes) -> str:

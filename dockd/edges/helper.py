@@ -47,6 +47,11 @@ class Authorised:
     busnum: int
     devnum: int
 
+    @property
+    def devname(self) -> str:
+        """The device's node, as the kernel names it: another one each time something is plugged in."""
+        return f"/dev/bus/usb/{self.busnum:03}/{self.devnum:03}"
+
 
 class Helper:
     """The helper's verbs. Each raises what `_error_of` makes of a refusal, and TransientError when no answer comes."""

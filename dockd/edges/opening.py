@@ -1,6 +1,6 @@
-"""Opening what a camera brought: the folder of its card, and the device or image that the card lies in.
+"""Opening what a camera brought: the folder of its card, and the device or image that the card lies in. And closing.
 
-Owns the deadline of an open that hangs, the meaning of its errors, and the check that a device is the card's own.
+Owns the deadline of what hangs in the kernel, the meaning of its errors, and the check that a device is the card's own.
 """
 
 import asyncio
@@ -75,6 +75,31 @@ async def opened(path: str | Path, flags: int) -> int:
         if not opening.cancel() and opening.exception() is None:
             os.close(opening.result())
         raise
+
+
+async def closed(*descriptors: int, most_s: float) -> None:
+    """Close descriptors, in a thread of their own, and wait for it so long.
+
+    The last descriptor of a mount is its unmounting, which a card may draw out for as long as it likes: what takes
+    longer is left to its thread. So is all of it where the call is cancelled.
+    """
+    closing: Future[None] = Future()
+
+    def work() -> None:
+        for descriptor in descriptors:
+            with suppress(OSError):
+                os.close(descriptor)
+        with suppress(InvalidStateError):
+            closing.set_result(None)
+
+    waiting = asyncio.wrap_future(closing)
+    try:
+        threading.Thread(target=work, name="close", daemon=True).start()
+        await asyncio.wait({waiting}, timeout=most_s)
+    except RuntimeError:  # no more threads: rather late than never
+        work()
+    finally:
+        waiting.cancel()
 
 
 async def _of_camera(source: str, flags: int, expected: str, *, stall_s: float) -> int:

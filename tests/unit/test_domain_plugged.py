@@ -31,6 +31,9 @@ CAMERA = CameraThere(
     ),
     devpath=PART.devpath,
     plugging="1",
+    ids=IDS,
+    card=CardIds(filesystem="vfat", label="CAM"),
+    usb_plugging=USB.plugging,
 )
 
 

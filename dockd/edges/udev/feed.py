@@ -78,6 +78,11 @@ class UdevFeed:
         self._seen: dict[BayId, Occupant] = {}
         self._waits: dict[BayId, _Wait] = {}
 
+    def camera_in(self, bay: BayId) -> CameraThere | None:
+        """Give the camera that a bay holds, as it was told last; None where it holds none."""
+        occupant = self._seen.get(bay)
+        return occupant if isinstance(occupant, CameraThere) else None
+
     async def events(self) -> AsyncIterator[FeedEvent]:
         """Tell every bay once, then what changes, in order; never ends."""
         loop = asyncio.get_running_loop()

@@ -1,0 +1,134 @@
+"""The doors of bays: who is plugged in is let in, and their card mounted, by root's helper.
+
+Owns that a bay has one request at a time, that what is mounted is of the camera that was seen in the bay, and how long
+a helper that says "later" is asked again. Must not know how long a mount lives, nor what is done with it.
+"""
+
+import asyncio
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TypeVar
+
+from dockd.domain.model import BayId
+from dockd.domain.usb import UsbIds
+from dockd.edges.helper import Helper
+from dockd.edges.opening import FOLDER, see_device
+from dockd.errors import CameraGoneError, ListingError, PermanentError, TransientError
+
+PATIENCE_S = 10.0
+"""How long "later" is taken for an answer: the old mount goes a moment after its close, a disk comes some seconds after
+its interface was let in."""
+FIRST_WAIT_S, MOST_WAIT_S = 0.05, 1.0
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plugged:
+    """What was seen in a bay: its ids, and its node, which is another one each time it is plugged in."""
+
+    ids: UsbIds
+    devname: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mount:
+    """A mounted card: the descriptor of its root, and that of what it lies in. Whoever has them closes them."""
+
+    folder: int
+    device: int | None
+
+
+class Doors:
+    """The bays of a station, by the helper. Calls for one bay are done one after another."""
+
+    def __init__(self, helper: Helper, *, patience_s: float = PATIENCE_S) -> None:
+        """Ask nothing yet."""
+        self._helper = helper
+        self._patience_s = patience_s
+        self._turns: defaultdict[BayId, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._arrivals: dict[BayId, asyncio.Task[None]] = {}
+
+    def arriving(self, bay: BayId, ids: UsbIds, group: asyncio.TaskGroup) -> None:
+        """Let somebody in who may become a camera, in a task of the group; whoever came there before is not waited for.
+
+        A refusal is logged: what is not let in stays a stranger.
+        """
+        before = self._arrivals.get(bay)
+        if before is not None:
+            before.cancel()
+        self._arrivals[bay] = group.create_task(self._arrival(bay, ids), name=f"arrival in bay {bay}")
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        for arrival in self._arrivals.values():
+            arrival.cancel()
+
+    async def mount(self, bay: BayId, plugged: Plugged, *, writable: bool) -> Mount:
+        """Mount the card of a camera, and no other's. One for reading comes with the device that it lies in.
+
+        The camera is let in again before: whatever the helper has pinned, and whoever came meanwhile, what it pins now
+        is this one, and it stays so until the mount is made.
+
+        Raises as `Helper.mount` and `Helper.authorise` do; CameraGoneError also where another device is in the bay.
+        """
+        async with self._turns[bay]:
+            await self._let_in(bay, plugged)
+            with ExitStack() as on_error:
+                ask = self._helper.writable if writable else self._helper.mount
+                root = await self._patiently(lambda: ask(bay))
+                on_error.callback(os.close, root)
+                folder = _folder_of(root, bay)
+                on_error.callback(os.close, folder)
+                device = None
+                if not writable:
+                    device = await self._patiently(lambda: self._helper.device(bay))
+                    on_error.callback(os.close, device)
+                    see_device(f"bay {bay}", os.fstat(device), os.fstat(folder).st_dev)
+                on_error.pop_all()
+            os.close(root)
+            return Mount(folder=folder, device=device)
+
+    async def _let_in(self, bay: BayId, plugged: Plugged) -> None:
+        ids = plugged.ids
+        ask = self._helper.authorise
+        let_in = await self._patiently(lambda: ask(bay, vendor=ids.vendor, product=ids.product))
+        if let_in.devname != plugged.devname:
+            say = f"bay {bay}: {let_in.devname} is in it, expected {plugged.devname or 'a camera that was announced'}"
+            raise CameraGoneError(say)
+
+    async def _arrival(self, bay: BayId, ids: UsbIds) -> None:
+        try:
+            async with self._turns[bay]:
+                await self._patiently(lambda: self._helper.authorise(bay, vendor=ids.vendor, product=ids.product))
+        except CameraGoneError as error:
+            _log.info("bay %s: %s left before it was let in: %s", bay, ids, error)
+        except (ListingError, PermanentError, TransientError) as error:
+            _log.warning("bay %s: %s is not let in: %s", bay, ids, error)
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask again for a bounded time while the answer is "later"."""
+        loop = asyncio.get_running_loop()
+        until_s, wait_s = loop.time() + self._patience_s, FIRST_WAIT_S
+        while True:
+            try:
+                return await ask()
+            except TransientError:
+                if loop.time() + wait_s > until_s:
+                    raise
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, MOST_WAIT_S)
+
+
+def _folder_of(root: int, bay: BayId) -> int:
+    """Open a mount's root as a folder that can be read: what the helper gives only names it."""
+    try:
+        return os.open(".", FOLDER, dir_fd=root)
+    except OSError as error:
+        raise CameraGoneError(f"bay {bay}: opening its card: {error.strerror}") from error
