@@ -8,6 +8,7 @@ from dockd.config.files import load, parse
 from dockd.config.named import check_files
 from dockd.config.tables import (
     Bay,
+    Charging,
     Config,
     Control,
     Erase,
@@ -20,11 +21,13 @@ from dockd.config.tables import (
     Spool,
     Station,
     Store,
+    Switch,
     Verify,
 )
 
 __all__ = [
     "Bay",
+    "Charging",
     "Config",
     "Control",
     "Erase",
@@ -37,6 +40,7 @@ __all__ = [
     "Spool",
     "Station",
     "Store",
+    "Switch",
     "Verify",
     "check_files",
     "load",

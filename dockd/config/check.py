@@ -31,7 +31,15 @@ Rule = Callable[[Any], str | None]
 
 T = TypeVar("T", bound=Struct)
 
-_UNITS = {"_bytes_s": "bytes a second", "_bytes": "bytes", "_s": "seconds"}
+_UNITS = {
+    "_bytes_s": "bytes a second",
+    "_bytes": "bytes",
+    "_s": "seconds",
+    "_pct": "per cent",
+    "_ma": "mA",
+    "_mah": "mAh",
+    "_c": "degrees Celsius",
+}
 _LITERALS = {"token": "token_file", "password": "token_file", "key": "key_file"}
 
 
@@ -50,6 +58,7 @@ def findings(settings: Mapping[str, object]) -> Iterator[Finding]:
     yield from rules.of_store(settings.get("store", {}))
     yield from rules.of_bays(settings.get("bays"))
     yield from rules.of_buses(settings)
+    yield from rules.of_charging(settings.get("charging"))
 
 
 def findings_as(kind: type[Struct], settings: Mapping[str, object]) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ Owns the rules and the words of their expectations. Must not read files nor know
 """
 
 import ipaddress
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
@@ -14,6 +15,9 @@ from dockd.domain.canonical import b64url_decode
 
 KEY_PREFIX = "ed25519:"
 KEY_BYTES = 32
+ISSUE_PCT, FULL_PCT = 80, 95
+CAMERA_MA, MOST_MA = 500, 1600
+COOL_C, HOT_C = 45.0, 60.0
 LEAST_LIMIT_BYTES_S = 16 * 1024
 MOST_LABEL_CHARS = 64
 MOST_PATH_BYTES = 4095
@@ -23,6 +27,7 @@ MOST_SOCKET_BYTES = 107
 _STATION_ID = re.compile(r"[a-z0-9-]{1,64}")
 _BOARD = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _GROUP = re.compile(r"[a-z_][a-z0-9_-]{0,31}")
+_TIME_OF_DAY = re.compile(r"([01][0-9]|2[0-3]):[0-5][0-9]", re.ASCII)
 _URL_CHARS = re.compile(r"[!-~]+")
 
 
@@ -60,6 +65,11 @@ def board_name(value: str) -> str | None:
         return absolute_path(value)
     wanted = "the name of a file of hw/boards without '.toml', or the absolute path of one"
     return None if _BOARD.fullmatch(value) else wanted
+
+
+def time_of_day(value: str) -> str | None:
+    """Hold a time of day against the one way to write it."""
+    return None if _TIME_OF_DAY.fullmatch(value) else 'a time of day from "00:00" to "23:59"'
 
 
 def socket_path(value: str) -> str | None:
@@ -144,6 +154,23 @@ def of_bays(bays: object) -> Iterator[Finding]:
             path, expected = ("bays", index, "number"), f"a number of its own: bays[{first[number]}] has it"
             yield Finding(path=path, value=shown(path, number), expected=expected)
         first.setdefault(number, index)
+
+
+def of_charging(charging: object) -> Iterator[Finding]:
+    """Give what the settings of [charging] say against each other; what is left out has its default."""
+    if not isinstance(charging, dict):
+        return
+    for name, default, other, others_default, is_wrong, expected in (
+        ("full_pct", FULL_PCT, "issue_pct", ISSUE_PCT, operator.lt, "at least issue_pct"),
+        ("most_ma", MOST_MA, "camera_ma", CAMERA_MA, operator.le, "more than camera_ma"),
+        ("cool_c", COOL_C, "hot_c", HOT_C, operator.ge, "less than hot_c"),
+    ):
+        value, against = charging.get(name, default), charging.get(other, others_default)
+        are_numbers = {type(value), type(against)} <= {int, float}  # bool is an int to Python
+        if are_numbers and is_wrong(value, against):
+            path = ("charging", name)
+            found = shown(path, value) if name in charging else f"{MISSING}: {value:g}"
+            yield Finding(path=path, value=found, expected=f"{expected}, which is {against:g}")
 
 
 def of_buses(settings: Mapping[str, object]) -> Iterator[Finding]:

@@ -20,6 +20,7 @@ AbsolutePath = Annotated[Path, Meta(extra={"rule": rules.absolute_path})]
 BoardName = Annotated[str, Meta(extra={"rule": rules.board_name})]
 ReceiptKey = Annotated[str, Meta(extra={"rule": rules.receipt_key})]
 Label = Annotated[str, Meta(extra={"rule": rules.label})]
+TimeOfDay = Annotated[str, Meta(extra={"rule": rules.time_of_day})]
 
 
 class Verify(StrEnum):
@@ -39,6 +40,13 @@ class Erase(StrEnum):
     """What may be erased from a camera."""
 
     RECEIPTED = "receipted"
+    NEVER = "never"
+
+
+class Switch(StrEnum):
+    """Whether bays are switched."""
+
+    PLANNED = "planned"
     NEVER = "never"
 
 
@@ -195,6 +203,49 @@ class Hardware(Table, frozen=True, kw_only=True):
     but simulated ones."""
 
 
+class Charging(Table, frozen=True, kw_only=True):
+    """Who charges when, where bays have switches; how much current a bay may draw, and how hot it may be."""
+
+    switch: Switch = Switch.PLANNED
+    """`planned` takes bays their power, and gives it back, so that all together stay within the budget and the most
+    cameras are ready for the next shift; a bay that draws too much or is too hot is cut. `never` leaves every bay its
+    power, whatever becomes of it, and only shows what is wrong: for a supply that is enough for all."""
+
+    shifts: tuple[TimeOfDay, ...] = ()
+    """When officers come for cameras: times of day in this machine's own time zone, such as `["06:00", "14:00"]`.
+    Without any, or while the clock was not set yet, whoever needs least charges first."""
+
+    issue_pct: Annotated[int, Meta(ge=10, le=100)] = rules.ISSUE_PCT
+    """The charge from which a camera may be issued: its light says *go* from there. A camera that does not tell its
+    charge is not kept back by it. The default is what a battery holds before its charging slows down."""
+
+    full_pct: Annotated[int, Meta(ge=10, le=100)] = rules.FULL_PCT
+    """The charge from which a camera needs no more, and is the first to make room for others. At least `issue_pct`."""
+
+    budget_ma: Annotated[int, Meta(ge=500, le=100_000)] | None = None
+    """The current that all bays together may draw, where that is to be less than the board's `budget_ma`, such as on a
+    socket that is shared. Left out, it is the board's."""
+
+    camera_ma: Annotated[int, Meta(ge=100, le=3000)] = rules.CAMERA_MA
+    """What a camera is taken to draw while it charges, where its bay has no sensor or nothing was measured yet. The
+    default is what a USB 2 port gives."""
+
+    battery_mah: Annotated[int, Meta(ge=200, le=20_000)] = 4500
+    """What a camera's battery is taken to hold: minutes to ready are reckoned from it. The default takes nine hours at
+    the default current, which is slow for a camera of today: one that is ready sooner than said troubles nobody."""
+
+    most_ma: Annotated[int, Meta(ge=200, le=5000)] = rules.MOST_MA
+    """The most that one bay may draw; one that draws more is cut, and tried again ten minutes later, three times in
+    all. The default has room above the 1500 mA that a charging port may give. More than `camera_ma`."""
+
+    hot_c: Annotated[float, Meta(ge=30, le=90)] = rules.HOT_C
+    """The temperature at which a bay is cut, where its sensor has a thermometer. The default is where lithium cells
+    must no longer be charged."""
+
+    cool_c: Annotated[float, Meta(ge=0, le=85)] = rules.COOL_C
+    """The temperature from which a bay that was cut for its heat has power again. Less than `hot_c`."""
+
+
 class Simulate(Table, frozen=True, kw_only=True):
     """The cameras of `dockd run --simulate`; without that option the table has no effect."""
 
@@ -245,6 +296,9 @@ class Config(Table, frozen=True, kw_only=True):
 
     hardware: Hardware = Hardware()
     """The board."""
+
+    charging: Charging = Charging()
+    """Charging."""
 
     simulate: Simulate = Simulate()
     """Simulated cameras."""

@@ -15,7 +15,7 @@ Path = tuple[str | int, ...]
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _SECRET_NAME = re.compile(r"tok|pass|secret|cred|key(_file)?$", re.IGNORECASE)
 _PATH_START = re.compile(r"[~./]")
-_UNIT = re.compile(r"(_file|_bytes_s|_bytes|_s)$")
+_UNIT = re.compile(r"(_file|_bytes_s|_bytes|_s|_pct|_ma|_mah|_c)$")
 _USER_INFO = re.compile(r"//[^/?#]*@")
 
 

@@ -8,6 +8,7 @@ from hypothesis import given, strategies as st
 
 from dockd.config import (
     Bay,
+    Charging,
     Config,
     Control,
     Erase,
@@ -18,6 +19,7 @@ from dockd.config import (
     Offload,
     Simulate,
     Spool,
+    Switch,
     Verify,
     check,
     parse,
@@ -42,7 +44,7 @@ receipt_keys = ["{KEY}"]
 def test_what_is_left_out_has_its_default() -> None:
     config = parse(LEAST, where="dockd.toml")
     assert config.station.state_dir == Path("/var/lib/dockd")
-    assert config.bays == (Bay(number=BayId(7), name=None, bus="usb"),)
+    assert config.bays == (Bay(number=BayId(7), name=None, bus=None),)
     assert config.store.verify is Verify.SIGNED
     assert config.store.receipt_keys == (KEY,)
     assert (config.store.ca_file, config.store.cert_file, config.store.key_file, config.store.token_file) == (None,) * 4
@@ -52,6 +54,10 @@ def test_what_is_left_out_has_its_default() -> None:
     assert config.spool == Spool(reserve_bytes=536_870_912, grace_s=0.0)
     assert config.control == Control(socket=Path("/run/dockd/control.sock"), group="dockd")
     assert config.hardware == Hardware(board=None)
+    assert config.charging == Charging(
+        switch=Switch.PLANNED, shifts=(), issue_pct=80, full_pct=95, budget_ma=None, camera_ma=500,
+        battery_mah=4500, most_ma=1600, hot_c=60.0, cool_c=45.0,
+    )  # fmt: skip
     assert config.simulate == Simulate(cameras=4, seed=1, bus_bytes_s=38_000_000, speed=1.0)
     assert config.log == Log(level=LogLevel.INFO, form=LogForm.AUTO)
 
@@ -76,8 +82,11 @@ def test_what_is_written_is_taken() -> None:
         erase = "never"
         [spool]
         grace_s = 2592000
-        [hardware]
-        board = "rpi4-8"
+        [charging]
+        switch = "never"
+        shifts = ["05:45", "21:45"]
+        budget_ma = 6000
+        hot_c = 55.5
         [log]
         form = "json"
         """,
@@ -86,10 +95,15 @@ def test_what_is_written_is_taken() -> None:
     assert config.station.state_dir == Path("/srv/dockd")
     assert config.bays == (Bay(number=BayId(34), name="Tür 2, links", bus="usb-b"),)
     assert config.store.url == "http://[::1]:1080/files/"
-    assert config.hardware.board == "rpi4-8"
+    assert config.charging == Charging(switch=Switch.NEVER, shifts=("05:45", "21:45"), budget_ma=6000, hot_c=55.5)
     assert config.store.token_file == Path("/etc/dockd/token")
     assert (config.store.limit_bytes_s, config.store.stall_timeout_s) == (16_384, 5.0)
     assert (config.offload.erase, config.spool.grace_s, config.log.form) == (Erase.NEVER, 2_592_000.0, LogForm.JSON)
+
+
+def test_a_board_is_named_or_is_a_file_anywhere() -> None:
+    for board in ("rpi4-8", "/etc/dockd/board.toml"):
+        assert parse(f'{LEAST}[hardware]\nboard = "{board}"\n', where="dockd.toml").hardware.board == board
 
 
 @pytest.mark.parametrize(
@@ -187,7 +201,11 @@ whole = st.fixed_dictionaries(
             optional={"stall_timeout_s": scalars, "limit_bytes_s": scalars, "verify": scalars, "ca_file": scalars},
         ),
     },
-    optional={"log": st.dictionaries(names, scalars, max_size=2), "spool": st.dictionaries(names, scalars, max_size=2)},
+    optional={
+        "charging": st.dictionaries(names, values, max_size=3),
+        "log": st.dictionaries(names, scalars, max_size=2),
+        "spool": st.dictionaries(names, scalars, max_size=2),
+    },
 )
 
 

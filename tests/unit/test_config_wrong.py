@@ -211,6 +211,39 @@ WRONG = {
         table("control", f'socket = "/{"s" * 107}"'), "control.socket", f'"/{"s" * 75}...', "at most 107 bytes"
     ),
     "a group of two words": one(table("control", 'group = "a b"'), "control.group", '"a b"', "a group's name"),
+    "a shift at 24:00": one(
+        table("charging", 'shifts = ["06:00", "24:00"]'), "charging.shifts[1]", '"24:00"', 'from "00:00" to "23:59"'
+    ),
+    "a shift at six": one(table("charging", 'shifts = ["6:00"]'), "charging.shifts[0]", '"6:00"', "a time of day"),
+    "a shift that TOML takes for a time": one(
+        table("charging", "shifts = [06:00:00]"), "charging.shifts[0]", "06:00:00", "a time of day"
+    ),
+    "one shift without brackets": one(
+        table("charging", 'shifts = "06:00"'), "charging.shifts", '"06:00"', "an array of texts"
+    ),
+    "a switch that nobody knows": one(
+        table("charging", 'switch = "planed"'), "charging.switch", '"planed"', "did you mean planned?"
+    ),
+    "a budget for no camera": one(
+        table("charging", "budget_ma = 100"), "charging.budget_ma", "100", "a whole number of mA from 500 to 100000"
+    ),
+    "cameras that are issued above full": one(
+        table("charging", "issue_pct = 96"), "charging.full_pct", "(missing): 95", "at least issue_pct, which is 96"
+    ),
+    "cameras that are full below issue": one(
+        table("charging", "full_pct = 79"), "charging.full_pct", "79", "at least issue_pct, which is 80"
+    ),
+    "a bound that every camera passes": one(
+        table("charging", "camera_ma = 900\nmost_ma = 900"), "charging.most_ma", "900", "than camera_ma, which is 900"
+    ),
+    "a bay that is cool when it is hot": one(
+        table("charging", "cool_c = 60"), "charging.cool_c", "60", "less than hot_c, which is 60"
+    ),
+    "a bound of heat in words": one(
+        table("charging", 'hot_c = "60 C"'), "charging.hot_c", '"60 C"', "a number of degrees Celsius from 30 to 90"
+    ),
+    "no heat at all": one(table("charging", "hot_c = nan"), "charging.hot_c", "nan", "degrees Celsius"),
+    "charging that is no table": one("charging = 5\n" + RIGHT, "charging", "5", "a table, written [charging]"),
     "no cameras to simulate": one(table("simulate", "cameras = 0"), "simulate.cameras", "0", "from 1 to 34"),
     "a seed below zero": one(table("simulate", "seed = -1"), "simulate.seed", "-1", "from 0 to 4294967295"),
     "a bus that stands still": one(table("simulate", "bus_bytes_s = 0"), "simulate.bus_bytes_s", "0", "bytes a second"),
