@@ -251,7 +251,7 @@ def test_a_line_that_is_in_use_or_not_there_makes_its_own_lamp_dark_only() -> No
         faults = lamps.faults
         assert "GPIO2 is already in use" in faults[ONE]
         assert faults[TWO] == "GPIO77: 77 is not a valid pin name"
-        assert faults[BayId(3)] == "lamps:3: there is no driver for expander lamps, expected a line of the header"
+        assert faults[BayId(3)] == "lamps:3: it is on an expander, expected a line of the header"
         lamps.show(ONE, Lamp.GO_RECEIPTED)
         await asyncio.sleep(5)
         assert not any(state for _, state in rack.factory.trace)

@@ -1,18 +1,22 @@
 """What every switch and sensor does, the simulated ones and the real ones over a tree of files alike."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
 from dockd.app.power_ports import Currents, Power, Supply, Temperatures
-from dockd.domain.board import Sensor
+from dockd.domain.board import Line, Sensor
 from dockd.domain.model import BayId
+from dockd.edges.gpio.pins import Pins
+from dockd.edges.gpio.relays import Relays
+from dockd.edges.gpio.wired import BoardLines
 from dockd.edges.hwmon import Hwmon
 from dockd.edges.power import HubPower, StationPower
 from dockd.errors import InvariantError, PermanentError, Reason
 from dockd.sim.charger import SimCharger
+from tests.lamp_parts import WatchedPins
 
 ONE, TWO, THREE = BayId(1), BayId(2), BayId(3)
 """The first has a switch and a sensor with a thermometer, the second a switch alone, the third nothing."""
@@ -70,6 +74,13 @@ async def real(folder: Path) -> Wired:
     )
 
 
+async def relays(folder: Path) -> Wired:
+    pins = WatchedPins()
+    lines = BoardLines(header=Pins(factory=pins), expanders={})
+    found = Relays({ONE: Line(number=5), TWO: Line(number=6), THREE: Line(number=7, expander="gone")}, lines=lines)
+    return replace(await real(folder), power=StationPower([found]), dark=lambda bay: pins.pin(4 + bay).state)
+
+
 async def simulated(folder: Path) -> Wired:
     levels_pct = {ONE: 50.0, TWO: 50.0, THREE: 50.0}
     charger = SimCharger(can=frozenset({ONE, TWO}), levels_pct=levels_pct, blind=frozenset({TWO, THREE}))
@@ -83,10 +94,10 @@ async def simulated(folder: Path) -> Wired:
 
 
 Maker = Callable[[Path], Awaitable[Wired]]
-both = pytest.mark.parametrize("make", [real, simulated])
+each = pytest.mark.parametrize("make", [real, relays, simulated])
 
 
-@both
+@each
 async def test_only_bays_with_a_switch_can_be_switched(make: Maker, tmp_path: Path) -> None:
     wired = await make(tmp_path)
     assert wired.power.switchable() == {ONE, TWO}
@@ -94,7 +105,7 @@ async def test_only_bays_with_a_switch_can_be_switched(make: Maker, tmp_path: Pa
         await wired.power.set(THREE, on=False)
 
 
-@both
+@each
 async def test_a_bay_is_switched_off_and_on_again_and_twice_is_as_once(make: Maker, tmp_path: Path) -> None:
     wired = await make(tmp_path)
     for on in (False, False, True, True):
@@ -102,14 +113,14 @@ async def test_a_bay_is_switched_off_and_on_again_and_twice_is_as_once(make: Mak
         assert (wired.dark(ONE), wired.dark(TWO)) == (False, not on)
 
 
-@both
+@each
 async def test_a_bay_without_a_sensor_is_not_told(make: Maker, tmp_path: Path) -> None:
     wired = await make(tmp_path)
     assert await wired.currents.read() == {ONE: 500}
     assert await wired.temperatures.read_c() == {ONE: 25.0}
 
 
-@both
+@each
 async def test_a_supply_that_holds_is_not_weak(make: Maker, tmp_path: Path) -> None:
     assert await (await make(tmp_path)).supply.weak() is False
 

@@ -16,7 +16,7 @@ from dockd.app.waiting import Bell
 from dockd.domain.board import LampPins
 from dockd.domain.lamps import Channel, Lamp, channels_lit, next_change_s
 from dockd.domain.model import BayId
-from dockd.edges.gpio.pins import LineError, Output, Pins
+from dockd.edges.gpio.lines import LineError, Lines, Output
 
 BEAT_S = 0.5
 """Lamps begin on a common beat, dark until then: what many lamps do falls together, and one waking serves them all."""
@@ -53,7 +53,7 @@ class _Showing:
 class GpioLamps:
     """Lamps on lines of a board; implements the port Lamps. Every wired lamp is dark until it is told what to show."""
 
-    def __init__(self, wiring: Mapping[BayId, LampPins], *, pins: Pins, clock: Clock) -> None:
+    def __init__(self, wiring: Mapping[BayId, LampPins], *, pins: Lines, clock: Clock) -> None:
         """Take every line, dark; a lamp whose lines cannot be had stays dark, and is told of."""
         self._clock = clock
         self._bell = Bell()
@@ -105,7 +105,7 @@ class GpioLamps:
 class _Light:
     """One lamp: its lines, which of them are on, and what is wrong with it. An error of one line makes it dark."""
 
-    def __init__(self, bay: BayId, wired: LampPins, *, pins: Pins) -> None:
+    def __init__(self, bay: BayId, wired: LampPins, *, pins: Lines) -> None:
         self._bay = bay
         self._lines = {Channel.RED: wired.red, Channel.GREEN: wired.green, Channel.BLUE: wired.blue}
         self._pins = pins
@@ -172,7 +172,7 @@ def _tried(step: Callable[[], None]) -> str:
 
 
 @asynccontextmanager
-async def moving(wiring: Mapping[BayId, LampPins], *, pins: Pins, clock: Clock) -> AsyncIterator[GpioLamps]:
+async def moving(wiring: Mapping[BayId, LampPins], *, pins: Lines, clock: Clock) -> AsyncIterator[GpioLamps]:
     """Give the lamps of a board, moved for as long as the block runs, and dark before and after."""
     lamps = GpioLamps(wiring, pins=pins, clock=clock)
     try:

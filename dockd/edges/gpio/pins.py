@@ -9,34 +9,14 @@ from collections.abc import Iterator
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from tempfile import TemporaryDirectory
-from typing import Protocol
 
 from gpiozero import Factory, GPIOZeroError, OutputDevice
 
 from dockd.domain.board import Line
+from dockd.edges.gpio.lines import LineError, Output
 from dockd.errors import StartRefusedError
 
 _WORK_DIR = "LG_WD"
-
-
-class Output(Protocol):
-    """One line that is driven on or off until it is closed."""
-
-    def on(self) -> None:
-        """Drive it."""
-        ...
-
-    def off(self) -> None:
-        """Drive it off."""
-        ...
-
-    def close(self) -> None:
-        """Let go of it: an input again."""
-        ...
-
-
-class LineError(Exception):
-    """A line cannot be had, or cannot be driven now. It stays within this package."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +30,11 @@ class Pins:
         """Take a line, driven off.
 
         Raises:
-            LineError: it is not there, is in use, or is an expander's, for which there is no driver.
+            LineError: it is not there, is in use, or is not the header's.
 
         """
         if line.expander is not None:
-            raise LineError(f"{line}: there is no driver for expander {line.expander}, expected a line of the header")
+            raise LineError(f"{line}: it is on an expander, expected a line of the header")
         with self.telling(line):
             return _Driven(OutputDevice(line.number, pin_factory=self.factory), line, pins=self)
 
