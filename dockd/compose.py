@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from dockd.app.account_ports import Accounting
+from dockd.app.charging import Gear
 from dockd.app.policy import Policy
 from dockd.app.ports import CameraFeed, Cards, Lamps
 from dockd.app.station import Ports, Station
@@ -76,8 +77,8 @@ class CardsOf(Protocol):
 class Plan:
     """Everything that tells one station from another.
 
-    `bays` gives each bay's bus; `cards` opens the cards of what `feed` tells; `pace` slows them down, for a
-    demonstration that can be watched.
+    `bays` gives each bay's bus; `gear` is its power, where it has any to share; `cards` opens the cards of what `feed`
+    tells; `pace` slows them down, for a demonstration that can be watched.
     """
 
     bays: Mapping[BayId, str]
@@ -87,6 +88,7 @@ class Plan:
     keys: PinnedKeys
     feed: CameraFeed
     lamps: Lamps
+    gear: Gear | None = None
     cards: CardsOf = FolderCards
     pace: Callable[[Cards], Cards] | None = None
     stall_s: float = 30.0
@@ -160,6 +162,7 @@ async def running(plan: Plan) -> AsyncIterator[Running]:
                 store=StoreAccounts(wire, endpoint=plan.policy.endpoint, station=plan.policy.station),
                 book=ledger.accounts,
             ),
+            gear=plan.gear,
         )
         station = Station(bays=plan.bays, ports=ports, policy=plan.policy)
         async with asyncio.TaskGroup() as group:
@@ -250,6 +253,7 @@ def config_plan(config: Config, *, feed: CameraFeed, lamps: Lamps, pace: Callabl
             uploads_at_once=store.uploads_at_once,
             growing_wait_s=config.offload.growing_wait_s,
             receipt_s=store.receipt_deadline_s,
+            issue_charge_pct=config.charging.issue_pct,
         ),
         state_dir=config.station.state_dir,
         wire=WireOptions(

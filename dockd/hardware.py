@@ -5,33 +5,32 @@ else, and is the only place that knows both a board and a configuration.
 """
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from dockd.app.ports import Attached, Cards, Lamps
-from dockd.compose import NoLamps, Plan, config_plan
+from dockd import gear
+from dockd.app.ports import Attached, Cards
+from dockd.compose import Plan, config_plan
 from dockd.config import Config
-from dockd.domain.board import Board, LampPins
+from dockd.domain.board import Board
 from dockd.domain.matching import Fits, knows, profile_of
-from dockd.domain.model import BayId
 from dockd.domain.plugged import CameraThere
 from dockd.domain.profile import Profile
 from dockd.edges.boards import load_board
 from dockd.edges.clock import SystemClock
 from dockd.edges.copier_process import Patience
 from dockd.edges.doors import Doors, Plugged
+from dockd.edges.gpio.lamps import moving
+from dockd.edges.gpio.wired import board_lines
 from dockd.edges.helper import Helper
 from dockd.edges.mounted import MountedCards
 from dockd.edges.profiled import ProfiledCards
 from dockd.edges.profiles import load_profiles
 from dockd.edges.udev import UdevFeed
 from dockd.errors import CameraGoneError, ConfigError, Problem
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +71,13 @@ async def docked(config: Config) -> AsyncIterator[Plan]:
 
     Raises:
         ConfigError: as `hardware_of`.
-        StartRefusedError: its lamps cannot be had at all.
+        StartRefusedError: bays are wired to the board's header, and it cannot be had.
 
     """
     hardware = hardware_of(config)
     board = hardware.board
-    doors = Doors(Helper())
+    helper = Helper()
+    doors = Doors(helper)
     async with AsyncExitStack() as opened:
         arrivals = await opened.enter_async_context(asyncio.TaskGroup())
         opened.callback(doors.close)
@@ -86,9 +86,14 @@ async def docked(config: Config) -> AsyncIterator[Plan]:
             known=partial(knows, hardware.profiles),
             arriving=lambda bay, ids: doors.arriving(bay, ids, arrivals),
         )
-        lamps = await opened.enter_async_context(_lamps(board))
+        clock = SystemClock()
+        pins = opened.enter_context(board_lines(board))
+        lamps = {bay: wiring.lamp for bay, wiring in board.bays.items() if wiring.lamp is not None}
+        shown = await opened.enter_async_context(moving(lamps, pins=pins, clock=clock))
+        power = gear.gear_of(board, config.charging, ports=helper, lines=pins, clock=clock)
         yield replace(
-            config_plan(config, feed=feed, lamps=lamps, pace=None),
+            config_plan(config, feed=feed, lamps=shown, pace=None),
+            gear=await opened.enter_async_context(power),
             bays={bay: wiring.bus for bay, wiring in board.bays.items()},
             cards=_CardsOfBays(feed, doors, hardware.profiles),
         )
@@ -101,7 +106,7 @@ def _board_of(config: Config) -> Board:
         expected = "the board that the bays are wired to, or dockd run --simulate"
         raise ConfigError([Problem(path="hardware.board", value="(missing)", expected=expected)])
     board = load_board(name)
-    problems = list(_lacking(config, board))
+    problems = [*_lacking(config, board), *gear.problems(board, config.charging)]
     if problems:
         raise ConfigError(problems)
     return replace(board, bays={bay.number: board.bays[bay.number] for bay in config.bays})
@@ -113,36 +118,6 @@ def _lacking(config: Config, board: Board) -> Iterator[Problem]:
         if bay.number not in board.bays:
             expected = f"a bay of {board.name}, which has {numbers}"
             yield Problem(path=f"bays[{index}].number", value=str(bay.number), expected=expected)
-
-
-@asynccontextmanager
-async def _lamps(board: Board) -> AsyncIterator[Lamps]:
-    """Give the lamps of a board; none where no lamp is on its header."""
-    lamps = dict(_on_header(board))
-    dark = sorted(bay for bay, wiring in board.bays.items() if wiring.lamp is not None and bay not in lamps)
-    if dark:
-        _log.warning("the lamps of bays %s stay dark: there is no driver for their expanders", dark)
-    if not lamps:
-        yield NoLamps()
-        return
-    # gpiozero, and the driver of the header, only where there are lamps on one.
-    from dockd.edges.gpio.lamps import moving  # noqa: PLC0415 - as said
-    from dockd.edges.gpio.pins import pi_pins  # noqa: PLC0415 - as said
-
-    pins = pi_pins()
-    try:
-        async with moving(lamps, pins=pins, clock=SystemClock()) as shown:
-            yield shown
-    finally:
-        pins.close()
-
-
-def _on_header(board: Board) -> Iterator[tuple[BayId, LampPins]]:
-    """Give the lamps of which every line is on the header: there is no driver for expanders."""
-    for bay, wiring in board.bays.items():
-        lamp = wiring.lamp
-        if lamp is not None and all(line.expander is None for line in (lamp.red, lamp.green, lamp.blue)):
-            yield bay, lamp
 
 
 class _CardsOfBays:

@@ -7,6 +7,7 @@ Source: Linux, Documentation/ABI/testing/sysfs-bus-usb, `<hub_interface>/port<X>
 where the hub can, and ends the device's being there in any case.
 """
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
@@ -44,15 +45,19 @@ class HubPower:
     @classmethod
     async def found(cls, switch: PortSwitch, *, wanted: Collection[BayId]) -> tuple["HubPower", Mapping[BayId, str]]:
         """Ask for the switch of every bay that should have one; give those that have, and why the others have not."""
-        bays, missing = set(), {}
-        for bay in sorted(wanted):
+        missing: dict[BayId, str] = {}
+
+        async def ask(bay: BayId) -> None:
             try:
                 await switch.powered(bay)
             except (PermanentError, TransientError) as error:
                 missing[bay] = str(error)
-            else:
-                bays.add(bay)
-        return cls(switch, bays=bays), missing
+
+        # All at once: a hub that does not answer costs its deadline once, and not for each of its ports.
+        async with asyncio.TaskGroup() as group:
+            for bay in wanted:
+                group.create_task(ask(bay), name=f"switch of bay {bay}")
+        return cls(switch, bays=frozenset(wanted) - missing.keys()), missing
 
     def switchable(self) -> frozenset[BayId]:
         """Say which bays can be switched."""
