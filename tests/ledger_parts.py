@@ -25,6 +25,7 @@ from dockd.domain.model import (
     Gap,
     ListedFile,
     Listing,
+    Reading,
     Sha256,
     StationId,
     Timestamp,
@@ -65,10 +66,17 @@ def attached(*, bay: int = 1, camera: Camera = CAMERA) -> Attached:
     return Attached(bay=BayId(bay), camera=camera, source="")
 
 
-def file(name: str, *, length_bytes: int = 100, mtime_s: int = 0, urgent: bool = False) -> ListedFile:
+def file(
+    name: str, *, length_bytes: int = 100, mtime_s: int = 0, urgent: bool = False, reading: Reading | None = None
+) -> ListedFile:
     """Give a file on a card."""
     path = b"DCIM/" + name.encode("utf-8", "surrogateescape")
-    return ListedFile(path=path, length_bytes=length_bytes, mtime_ns=mtime_s * 10**9, urgent=urgent)
+    return ListedFile(path=path, length_bytes=length_bytes, mtime_ns=mtime_s * 10**9, urgent=urgent, reading=reading)
+
+
+def reading(*, group: bytes = b"", sidecar: bool = False, **facts: str) -> Reading:
+    """Give what a profile read of a file."""
+    return Reading(facts=tuple(sorted(facts.items())), group=group, sidecar=sidecar)
 
 
 def listing(*files: ListedFile) -> Listing:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dockd.domain import facts
 from dockd.domain.canonical import length_prefixed, sha256_hex
 from dockd.domain.metadata import camera_of, metadata_header, metadata_sha256, name_of
 from dockd.domain.model import Camera, ClipId, Sha256, StationId, clip_id_of
@@ -86,6 +87,9 @@ def declare(metadata: Mapping[str, str], *, upload_length_bytes: int) -> Declara
     _matching(metadata, "serial", _TEXT, "1 to 256 printable ASCII characters")
     _matching(metadata, "volume", _TEXT, "1 to 256 printable ASCII characters")
     sha256 = Sha256(_matching(metadata, "sha256", _HEX64, "64 lower-case hex digits"))
+    for name in facts.NAMES:
+        if name in metadata:
+            _matching(metadata, name, _TEXT, "1 to 256 printable ASCII characters")
     length = _required(metadata, "length", "the file's length in bytes")
     if length != str(upload_length_bytes):
         raise DeclarationError("length", length, f"{upload_length_bytes}, as Upload-Length says")

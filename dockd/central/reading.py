@@ -17,12 +17,14 @@ from dockd.central.gate import Gate, require_read
 from dockd.central.index import Query, StoredClip
 from dockd.central.parameters import MAX_SEQ, allow, number
 from dockd.central.refusal import RefusedError
+from dockd.domain import facts
 from dockd.tus.headers import REPR_DIGEST, parse_metadata, repr_digest
 
 _log = logging.getLogger(__name__)
 CLIPS = "/clips"
 _DEFAULT_LIMIT = 100
 _MAX_LIMIT = 1000
+_MOST_FACT_CHARS = 256
 
 
 class _Content(web.FileResponse):
@@ -127,7 +129,8 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
 def json_of(clip: StoredClip) -> dict[str, object]:
     """Tell a clip in JSON. `name` is the base64 of the path on the card, `camera` its serial as in the metadata.
 
-    `tags` and `unreadable` are as its station declared them: what is salvaged has zeros in the ranges named there.
+    `tags`, `unreadable` and `facts` are as its station declared them: what is salvaged has zeros in the ranges named
+    there, and the facts are what the profile of its camera read, those that were told.
     """
     declared = parse_metadata(clip.declared)
     return {
@@ -143,6 +146,12 @@ def json_of(clip: StoredClip) -> dict[str, object]:
         "name": clip.name,
         "tags": declared.get("tags", "").split(),
         "unreadable": declared.get("unreadable", ""),
+        "facts": {
+            # An earlier version took any text.
+            name: facts.ascii_text(declared[name], most=_MOST_FACT_CHARS)
+            for name in facts.NAMES
+            if name in declared
+        },
         "stored_at": clip.stored_at,
         "content": f"{CLIPS}/{clip.clip_id}/content",
     }

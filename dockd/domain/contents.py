@@ -94,17 +94,25 @@ def recordings(contents: Contents) -> Mapping[bytes, Sequence[Known]]:
     return groups
 
 
+def stem_group(path: bytes) -> bytes:
+    """Give the recording that a file is of where nothing tells of one: that of its folder and stem."""
+    return length_prefixed(b"stem", parted(path)[0])
+
+
 def _known(profile: Profile, file: ListedFile) -> Known:
     stem, extension = parted(file.path)
     told = next((fields for template in profile.paths if (fields := template.read(stem)) is not None), None)
-    role = _role(profile, extension) if told is not None else Role.STRANGER
-    if told is None or role is Role.STRANGER:
-        return Known(file=file, role=Role.STRANGER, group=length_prefixed(b"stem", stem))
+    if told is None:
+        return Known(file=file, role=Role.STRANGER, group=stem_group(file.path))
+    role = _role(profile, extension)
+    if role is Role.STRANGER:
+        # Named like a recording, it is held to be of it: nothing more is believed of its name.
+        return Known(file=file, role=role, group=_group(profile, file.path, told))
     meaning = profile.meanings.get(told.get("type", b""), Meaning())
     return Known(
         file=file,
         role=role,
-        group=_group(profile, stem, told),
+        group=_group(profile, file.path, told),
         start=recorded_time(told, zone=profile.zone),
         counter=_number(told, "counter"),
         folder=_number(told, "folder"),
@@ -122,11 +130,11 @@ def _role(profile: Profile, extension: bytes) -> Role:
     return Role.SIDECAR if extension in profile.sidecars else Role.STRANGER
 
 
-def _group(profile: Profile, stem: bytes, told: Mapping[str, bytes]) -> bytes:
+def _group(profile: Profile, path: bytes, told: Mapping[str, bytes]) -> bytes:
     shared = [told[name] for name in profile.recording if name in told]
     if not shared:
-        return length_prefixed(b"stem", stem)
-    return length_prefixed(b"fields", stem.rpartition(b"/")[0].upper(), *shared)
+        return stem_group(path)
+    return length_prefixed(b"fields", path.rpartition(b"/")[0].upper(), *shared)
 
 
 def _number(told: Mapping[str, bytes], name: str) -> int | None:

@@ -4,12 +4,12 @@ Owns the comparison of a card with what is known of it. Equal path and length ma
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 from dockd.domain.canonical import length_prefixed, sha256_hex
 from dockd.domain.clip import Change, Move
-from dockd.domain.model import Clip, ClipKey, ClipKind, ClipState, DockingId, ListedFile, Listing, Sha256, Tag
+from dockd.domain.model import Camera, Clip, ClipKey, ClipKind, ClipState, DockingId, ListedFile, Listing, Sha256, Tag
 from dockd.errors import ListingError, Reason
 
 FOUR_GIB_BYTES = 1 << 32
@@ -51,10 +51,15 @@ class KnownMove:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """What to write down of a listing: files never seen before, and moves of known clips."""
+    """What to write down of a listing: files never seen before, and moves of known clips.
+
+    `joins` is the recording that a new file joins, by its path, where clips of that recording are known: what keeps its
+    files together must not be parted by a profile that came, went or was changed between two dockings.
+    """
 
     new: tuple[ListedFile, ...]
     moves: tuple[KnownMove, ...]
+    joins: Mapping[bytes, str] = field(default_factory=dict)
 
 
 def listing_of(files: Iterable[ListedFile]) -> Listing:
@@ -112,7 +117,27 @@ def reconcile(listing: Listing, *, docking: DockingId, known: Sequence[Clip]) ->
             if candidate.docking != docking or candidate.state is ClipState.ERASING:
                 moves.append(_redocked(candidate, file, docking=docking))
     moves.extend(_absent(clip) for clip in known if clip.key not in met and clip.state in _MUST_BE_THERE)
-    return Reconciled(new=tuple(new), moves=tuple(moves))
+    return Reconciled(new=tuple(new), moves=tuple(moves), joins=_joins(new, known, files))
+
+
+def found_clip(
+    file: ListedFile, *, key: ClipKey, docking: DockingId, camera: Camera, joins: Mapping[bytes, str]
+) -> Clip:
+    """Make the clip that a file is when it is first listed; `joins` is as `Reconciled` has it."""
+    return Clip(
+        key=key,
+        docking=docking,
+        camera=camera,
+        path=file.path,
+        length_bytes=file.length_bytes,
+        mtime_ns=file.mtime_ns,
+        state=ClipState.FOUND,
+        kind=kind_in(file),
+        recording_id=joins.get(file.path) or recording_in(file, camera=camera),
+        tags=tags_of(file),
+        urgent=file.urgent,
+        facts=file.reading.facts if file.reading is not None else (),
+    )
 
 
 def kind_of(path: bytes) -> ClipKind:
@@ -120,12 +145,19 @@ def kind_of(path: bytes) -> ClipKind:
     return _KINDS.get(_extension(path), ClipKind.OTHER)
 
 
+def kind_in(file: ListedFile) -> ClipKind:
+    """Tell a listed file's kind: a sidecar where its profile says so, else by its extension."""
+    if file.reading is not None and file.reading.sidecar:
+        return ClipKind.SIDECAR
+    return kind_of(file.path)
+
+
 def tags_of(file: ListedFile) -> frozenset[Tag]:
     """Tell what is odd about a file from its listing alone."""
     odd = (
         (file.length_bytes == 0, Tag.EMPTY),
         (file.length_bytes >= FOUR_GIB_BYTES, Tag.OVER_4_GIB),
-        (kind_of(file.path) is ClipKind.OTHER, Tag.UNKNOWN_TYPE),
+        (kind_in(file) is ClipKind.OTHER, Tag.UNKNOWN_TYPE),
     )
     return frozenset(tag for holds, tag in odd if holds)
 
@@ -136,19 +168,40 @@ def recording_of(*, serial: str, volume: str, path: bytes) -> str:
     A clip and its sidecars share a stem (DCF: ABCD0001.MP4, ABCD0001.THM). The counter wraps after months; two
     recordings that then share an id are held and erased together, which only ever keeps more.
     """
-    folder, _, name = path.rpartition(b"/")
-    stem = name.rpartition(b".")[0] or name
-    prefixed = length_prefixed(
-        b"dockd recording 1",
-        serial.encode("utf-8", "surrogateescape"),
-        volume.encode("utf-8", "surrogateescape"),
-        folder,
-        stem,
-    )
-    return sha256_hex(prefixed)[:32]
+    return _named(b"dockd recording 1", serial, volume, *_stem(path))
+
+
+def recording_in(file: ListedFile, *, camera: Camera) -> str:
+    """Group the files of one press of the button as their profile has it, without one by folder and stem."""
+    if file.reading is None or not file.reading.group:
+        return recording_of(serial=camera.serial, volume=camera.volume, path=file.path)
+    return _named(b"dockd recording 2", camera.serial, camera.volume, file.reading.group)
 
 
 _MUST_BE_THERE = frozenset({ClipState.FOUND, ClipState.ERASING})
+
+
+def _named(version: bytes, serial: str, volume: str, *group: bytes) -> str:
+    camera = (serial.encode("utf-8", "surrogateescape"), volume.encode("utf-8", "surrogateescape"))
+    return sha256_hex(length_prefixed(version, *camera, *group))[:32]
+
+
+def _stem(path: bytes) -> tuple[bytes, bytes]:
+    folder, _, name = path.rpartition(b"/")
+    return folder, name.rpartition(b".")[0] or name
+
+
+def _joins(new: Iterable[ListedFile], known: Iterable[Clip], files: Mapping[bytes, ListedFile]) -> Mapping[bytes, str]:
+    there: dict[tuple[bytes, ...], str] = {}
+    for clip in known:
+        file = files.get(clip.path)
+        if file is not None:
+            there.setdefault(_group(file), clip.recording_id)
+    return {file.path: there[group] for file in new if (group := _group(file)) in there}
+
+
+def _group(file: ListedFile) -> tuple[bytes, ...]:
+    return _stem(file.path) if file.reading is None or not file.reading.group else (file.reading.group,)
 
 
 def _extension(path: bytes) -> bytes:

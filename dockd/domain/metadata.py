@@ -14,17 +14,21 @@ from dockd.errors import InvariantError
 
 MAX_NAME_BYTES = 2048
 """Longer names are cut to their end and tagged: base64 twice over must stay under 6 KB of header."""
+MAX_NAME_BESIDE_FACTS_BYTES = 1280
+"""The same beside what a profile read. FAT has no path of more than 260 characters (780 bytes)."""
 
 
 def metadata_of(clip: Clip, *, station: StationId) -> dict[str, str]:
     """Tell the store a copied clip's stable facts: ASCII text by name, empty facts left out.
 
     Keys: clip_id, recording_id, serial, volume, model, firmware, station, length, sha256, name (base64 of the raw
-    path), name_cut, mtime_ns (the card's claim), kind, tags, marks, unreadable (the gaps of a salvaged copy).
+    path), name_cut, mtime_ns (the card's claim), kind, tags, marks, unreadable (the gaps of a salvaged copy); and what
+    a profile read of it (`domain.facts`), whose marks stand for ours: what it could not read is `unknown` there.
     """
     if clip.clip_id is None or clip.sha256 is None:
         message = f"clip {clip.key}: metadata asked for in state {clip.state}, expected a copied clip"
         raise InvariantError(message)
+    most_bytes = MAX_NAME_BESIDE_FACTS_BYTES if clip.facts else MAX_NAME_BYTES
     facts = {
         "clip_id": clip.clip_id,
         "recording_id": clip.recording_id,
@@ -35,14 +39,16 @@ def metadata_of(clip: Clip, *, station: StationId) -> dict[str, str]:
         "station": station,
         "length": str(clip.length_bytes),
         "sha256": clip.sha256,
-        "name": base64.b64encode(clip.path[-MAX_NAME_BYTES:]).decode("ascii"),
-        "name_cut": "yes" if len(clip.path) > MAX_NAME_BYTES else "",
+        "name": base64.b64encode(clip.path[-most_bytes:]).decode("ascii"),
+        "name_cut": "yes" if len(clip.path) > most_bytes else "",
         "mtime_ns": str(clip.mtime_ns),
         "kind": clip.kind.value,
         "tags": " ".join(sorted(tag.value for tag in clip.tags)),
         "marks": "urgent" if clip.urgent else "",
         "unreadable": gaps_text(clip.gaps),
     }
+    read = dict(clip.facts)
+    facts = read | facts | {"marks": read.get("marks", facts["marks"])}
     return {key: facts[key] for key in sorted(facts) if facts[key]}
 
 

@@ -77,18 +77,37 @@ class Camera:
     firmware: str = ""
 
 
+Facts = tuple[tuple[str, str], ...]
+"""What a profile read of one file: printable ASCII by name, sorted; empty where no profile was there to read it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a profile made of one file as it was listed.
+
+    Files of one `group` are one recording; empty: those of one folder and stem. `sidecar` says that it belongs to what
+    was recorded, and was not itself.
+    """
+
+    facts: Facts
+    group: bytes = b""
+    sidecar: bool = False
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedFile:
     """One file as a complete listing gave it.
 
     `path` is relative to the card's root, bytes as the card has them, '/' between parts. `mtime_ns` is the
-    card's claim and identifies nothing. `urgent` is the wearer's mark, as the camera wrote it.
+    card's claim and identifies nothing. `urgent` is the wearer's mark, as the camera wrote it. `reading` is what the
+    camera's profile made of it, None where there was none.
     """
 
     path: bytes
     length_bytes: int
     mtime_ns: int
     urgent: bool = False
+    reading: Reading | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,6 +147,7 @@ class Clip:
     `url` is the upload at the store, `receipt` the compact JWS and `meta_sha256` the declaration that it covers.
     `reason` and `detail` say what it waits for or why it is held; `acknowledged` is who has looked at it since, and why
     they let it be. `gaps` is empty but for what was salvaged: there `sha256` is of a copy with zeros in the gaps.
+    `facts` are what a profile read of the file when it was found: a profile may be changed, they never are.
     """
 
     key: ClipKey
@@ -153,6 +173,7 @@ class Clip:
     detail: str = ""
     gaps: tuple[Gap, ...] = ()
     acknowledged: str = ""
+    facts: Facts = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

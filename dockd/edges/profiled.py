@@ -1,4 +1,4 @@
-"""Cards with what their camera's profile says of them: marked recordings first, and nothing erased that it keeps.
+"""Cards with what their camera's profile reads of them: marked recordings first, and nothing erased that it keeps.
 
 Owns that a profile is heard, between whoever opens cards and the stay. Must not know how a profile was found, nor read
 a card itself.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.contents import contents_of, marked
 from dockd.domain.erasure import ErasePermit
+from dockd.domain.facts import read
 from dockd.domain.model import ListedFile, Listing
 from dockd.domain.profile import Profile
 from dockd.errors import PermanentError, Reason
@@ -39,7 +40,7 @@ class ProfiledCard:
         self._erasable: frozenset[bytes] = frozenset()
 
     async def listing(self) -> Listing:
-        """List every file, those of marked recordings urgent, or raise ListingError (I7)."""
+        """List every file with what the profile reads of it, or raise ListingError (I7)."""
         self._erasable = frozenset()
         listing = await self._card.listing()
         # As many names as a card may have take longer than the loop may be held up.
@@ -72,4 +73,5 @@ class ProfiledCard:
 
 
 def _told(profile: Profile, listing: Listing) -> Listing:
-    return marked(listing, contents_of(profile, listing))
+    contents = contents_of(profile, listing)
+    return read(marked(listing, contents), contents, profile)

@@ -2,7 +2,7 @@
 
 Run it once for each new version and keep what it makes; the folders of older versions are never made again, since no
 code is left that would write them. It holds what a station holds after some dockings: clips in every state, a held
-one, one that a later file superseded, names that are no text, receipts that name custody entries.
+one, one that a later file superseded, names that are no text, what a profile read, receipts that name custody entries.
 """
 
 import asyncio
@@ -17,9 +17,11 @@ from dockd.domain.model import Assurance, Camera, CameraSerial, ClipKey, ClipSta
 from dockd.edges.ledger.ledger import StationLedger  # noqa: E402
 from dockd.edges.ledger.schema import DATABASE, migrations  # noqa: E402
 from dockd.errors import Reason  # noqa: E402
-from tests.ledger_parts import CAMERA, bring, docked, file, inline, listing  # noqa: E402
+from tests.ledger_parts import CAMERA, bring, docked, file, inline, listing, reading  # noqa: E402
 
 ODD = Camera(serial=CameraSerial("caf\xe9\udcff"), volume=VolumeId("folder"))
+READ = reading(group=b"9", profile="example", recorded="2024-10-27T01:30:00", recorded_is="twice", role="clip")
+STRANGER = reading(profile="example", recorded="unknown", recorded_is="unknown", role="stranger")
 
 
 async def fill(ledger: StationLedger) -> None:
@@ -38,9 +40,10 @@ async def fill(ledger: StationLedger) -> None:
     await ledger.undock(docking, early=True, left_files=5)
     again = await docked(ledger, *files, bay=2)
     await ledger.supersede(ClipKey(2), files[1], docking=again)
-    odd = ListedFile(path=b"new\nline \xff\xfe.MP4", length_bytes=5 * 2**30, mtime_ns=-1)
+    odd = ListedFile(path=b"new\nline \xff\xfe.MP4", length_bytes=5 * 2**30, mtime_ns=-1, reading=STRANGER)
     await docked(ledger, odd, file("\N{PILE OF POO}.XYZ"), camera=ODD, bay=3)
-    await ledger.record_listing(again, listing(*files[:3], file("A9.MP4")))
+    read = file("A9.MP4", reading=READ)
+    await ledger.record_listing(again, listing(*files[:3], read))
     await bring(ledger, await ledger.clip(ClipKey(13)), ClipState.ERASING)
     await ledger.annotate(ClipKey(1), Change(reason=Reason.DISK_FULL, detail="no room for 100 bytes"))
 

@@ -35,6 +35,14 @@ WRONG: list[tuple[str, dict[str, str | None], str]] = [
     ("name missing", {"name": None}, "name: '(missing)': expected the base64 of the clip's path (or name_cut=yes)"),
     ("name not base64", {"name": "DCIM/1.MP4"}, "name: 'DCIM/1.MP4': expected the base64"),
     ("name of another", {"name": base64.b64encode(b"b").decode()}, "clip_id: "),
+    (
+        "a fact not ASCII",
+        {"category": "caf\u00e9"},
+        "category: 'caf\u00e9': expected 1 to 256 printable ASCII",
+    ),
+    ("a fact with an escape", {"recorded": "\x1b[31m"}, "recorded: '\\x1b[31m': expected 1 to 256"),
+    ("a fact too long", {"marks": "x" * 257}, "marks: 'xxx"),
+    ("a fact that is empty", {"battery": ""}, "battery: '': expected 1 to 256"),
     ("name_cut with another value", {"name_cut": "no", "clip_id": OTHER_ID}, "clip_id: "),
 ]
 
@@ -50,6 +58,11 @@ def test_a_wrong_declaration_is_refused_with_its_key_value_and_expectation(
     with pytest.raises(DeclarationError) as refusal:
         declare(metadata, upload_length_bytes=LENGTH)
     assert words in str(refusal.value)
+
+
+def test_what_a_profile_read_is_taken_as_it_is_and_so_is_what_no_version_knows_yet() -> None:
+    told = {"recorded": "2024-10-27T01:30:00", "recorded_is": "twice", "marks": "none", "weather": "\u2614"}
+    assert declare({**GOOD, **told}, upload_length_bytes=LENGTH).metadata == GOOD | told
 
 
 def test_a_camera_with_odd_names_is_recognised_by_its_escapes() -> None:

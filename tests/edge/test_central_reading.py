@@ -1,12 +1,16 @@
 """Reading evidence from the reference store: lists, single clips, ranges, and the log of who read what."""
 
 import json
+import sqlite3
+from contextlib import closing
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.central_parts import Sample, Tus, central
+from dockd.domain.metadata import metadata_header
+from tests.central_parts import Sample, Tus, central, claims_of
 
 
 async def listed(tus: Tus, path: str) -> dict[str, Any]:
@@ -42,6 +46,7 @@ async def test_a_clip_is_told_with_what_the_station_declared(tmp_path: Path) -> 
         "name": sample.metadata["name"],
         "tags": [],
         "unreadable": "",
+        "facts": {},
         "stored_at": "2026-03-01T12:00:00.000000Z",
         "content": f"/clips/{sample.clip_id}/content",
     }
@@ -57,6 +62,38 @@ async def test_a_salvaged_clip_is_told_with_its_gaps_unless_a_station_had_it_who
         await tus.send(Sample(path=b"A.MP4", station="south-1"))
         one = await listed(tus, f"/clips/{salvaged.clip_id}")
         assert (one["stations"], one["tags"], one["unreadable"]) == (["north-1", "south-1"], [], "")
+
+
+@pytest.mark.promise("I1")
+async def test_what_a_profile_read_is_told_and_its_receipt_covers_it(tmp_path: Path) -> None:
+    facts = {
+        "battery": "unknown",
+        "marks": "evidence-button",
+        "recorded": "2024-10-27T01:30:00",
+        "recorded_is": "twice",
+    }
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        sample = Sample(more={**facts, "weather": "rain"})
+        sent = await tus.send(sample)
+        one = await listed(tus, f"/clips/{sample.clip_id}")
+        (page,) = (await listed(tus, "/clips"))["clips"]
+    assert one["facts"] == page["facts"] == facts
+    claims = claims_of(sent.headers["Clip-Receipt"], store.public_key)
+    assert claims["meta_sha256"] == sha256(metadata_header(sample.metadata).encode()).hexdigest()
+
+
+async def test_what_an_earlier_version_took_is_told_escaped_and_cut(tmp_path: Path) -> None:
+    """That version held a fact to nothing."""
+    sample = Sample(more={"marks": "urgent"})
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        await tus.send(sample)
+    odd = metadata_header({**sample.metadata, "marks": "\x1b[31m<b>\u00f6", "category": "x" * 300})
+    with closing(sqlite3.connect(tmp_path / "central/index.sqlite3")) as index:
+        index.execute("UPDATE upload SET metadata = ?", (odd,))
+        index.commit()
+    async with central(tmp_path) as store, Tus(store.url) as tus:
+        one = await listed(tus, f"/clips/{sample.clip_id}")
+    assert one["facts"] == {"category": "x" * 256, "marks": "\\x1b[31m<b>\\xf6"}
 
 
 async def test_pages_follow_each_other_and_stay_stable_while_clips_come_in(tmp_path: Path) -> None:

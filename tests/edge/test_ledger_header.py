@@ -186,9 +186,9 @@ APPLICATION, VERSION, WRITE_VERSION, FORMAT = 68 * 8, 63 * 8, 18 * 8, 47 * 8
     ("bit", "words"),
     [
         (APPLICATION, "its application id is 0x656f636b, its tables are a ledger's"),
-        (VERSION + 2, "its header says schema version 0, its tables are those of version 4"),
-        (VERSION + 3, "its header says schema version 12, its tables are those of version 4"),
-        (60 * 8 + 7, "its header says schema version -2147483644, its tables are those of version 4"),
+        (VERSION + 2, "its header says schema version 1, its tables are those of version 5"),
+        (VERSION + 3, "its header says schema version 13, its tables are those of version 5"),
+        (60 * 8 + 7, "its header says schema version -2147483643, its tables are those of version 5"),
         (WRITE_VERSION, "its header says write version 3, expected at most 2"),
         (FORMAT, "unsupported file format"),
         (FORMAT + 2, "its header says a schema format without descending indexes, and it has some"),
@@ -232,10 +232,10 @@ def foreign(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "words"),
     [
-        pytest.param(lambda folder: tampered(folder, *NEWER), "has schema version 5, this dockd", id="newer"),
+        pytest.param(lambda folder: tampered(folder, *NEWER), "has schema version 6, this dockd", id="newer"),
         pytest.param(
             lambda folder: tampered(folder, *NEWER, "PRAGMA application_id = 7"),
-            "has schema version 5, this dockd",
+            "has schema version 6, this dockd",
             id="newer, and its application id flipped",
         ),
         pytest.param(foreign, "is a database of another program", id="another program's"),
@@ -272,7 +272,7 @@ def test_every_script_changes_the_tables_so_that_they_say_the_version() -> None:
     ("bit", "words"),
     [
         (APPLICATION, "its application id is 0x656f636b, its tables are a ledger's"),
-        (VERSION + 3, "its header says schema version 12, its tables are those of version 4"),
+        (VERSION + 3, "its header says schema version 13, its tables are those of version 5"),
         (WRITE_VERSION, "its header says write version 3, expected at most 2"),
     ],
 )

@@ -28,7 +28,7 @@ from dockd.domain.model import Assurance, Camera, CameraSerial, Clip, ClipKey, C
 from dockd.edges.ledger import views
 from dockd.edges.ledger.audit import verify_state
 from dockd.errors import DockdError, Reason, StaleMoveError
-from tests.ledger_parts import SIGNER, attached, copied, file, inline, listing, receipted, skip, url_of
+from tests.ledger_parts import SIGNER, attached, copied, file, inline, listing, reading, receipted, skip, url_of
 
 T = TypeVar("T")
 
@@ -40,6 +40,7 @@ FILES = st.lists(
         length_bytes=st.sampled_from([0, 10, 20]),
         mtime_s=st.integers(0, 3),
         urgent=st.booleans(),
+        reading=st.sampled_from([None, reading(profile="a"), reading(group=b"1", profile="b")]),
     ),
     unique_by=lambda one: one.path,
     max_size=4,
@@ -117,6 +118,7 @@ class LedgerMachine(RuleBasedStateMachine):
             clip = self.do(self.ledger.clip(ClipKey(number)))
             assert (clip.path, clip.length_bytes, clip.mtime_ns) == (each.path, each.length_bytes, each.mtime_ns)
             assert (clip.state, clip.docking, clip.urgent) == (ClipState.FOUND, docking, each.urgent)
+            assert clip.facts == (each.reading.facts if each.reading is not None else ())
             self.clips[clip.key] = clip
 
     @precondition(lambda self: self.clips)

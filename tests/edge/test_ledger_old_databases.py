@@ -18,7 +18,7 @@ FOLDER = Path(__file__).parent.parent / "databases"
 VERSIONS = sorted(path.name for path in FOLDER.glob("v*"))
 
 
-RELEASED = ("v1", "v4")
+RELEASED = ("v1", "v4", "v5")
 
 
 def test_there_is_a_database_of_every_released_version() -> None:
@@ -70,9 +70,10 @@ async def test_an_old_database_brought_up_to_date_has_the_schema_of_a_new_one(tm
 
 
 WORDS = {
-    4: "accepted audio auth clock copied disk disk-full dns duplicate-camera duplicate-name empty erased erasing found"
+    5: "accepted audio auth clock copied disk disk-full dns duplicate-camera duplicate-name empty erased erasing found"
     " growing hash header-missing held image listing missing mqtt network none other over-4-gib power readback receipt"
-    " receipted refused salvaged sidecar signed store structure tls unknown-type unreadable uploaded usb video",
+    " receipted refused salvaged sidecar signed store structure tls unknown-device unknown-type unreadable uploaded usb"
+    " video",
 }
 """By schema version, every word that a row may hold."""
 

@@ -25,13 +25,14 @@ from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.schema import DATABASE
 from dockd.edges.seal import KEY_FILE, public_key_of, verifies
 from dockd.errors import Reason, StartRefusedError
-from tests.ledger_parts import CAMERA, SIGNER, bring, docked, file, listing, threaded
+from tests.ledger_parts import CAMERA, SIGNER, bring, docked, file, listing, reading, threaded
 
 WORKING_NOTES = {("clips", "reason"), ("clips", "detail")}
 """What a clip waits for, in words: changes without an entry, and nothing is decided by it. All else is custody."""
 
 EVERY = int(os.environ.get("DOCKD_TAMPER_EVERY", "6"))
 """Of the edits of values one in so many is tried, another in each entry; 1 tries them all."""
+READ = reading(group=b"1", profile="example", recorded="2024-10-27T01:30:00", recorded_is="twice")
 OTHER = replace(CAMERA, serial=CameraSerial("CAM0002"), model="")
 
 pytestmark = [pytest.mark.promise("I18"), pytest.mark.timeout(1800 // EVERY)]
@@ -102,7 +103,8 @@ class Scene:
 
 async def live(ledger: StationLedger, moment: Callable[[], object]) -> None:
     """Let some shifts go by; `moment` is called after each thing that happened."""
-    docking = await docked(ledger, *(file(f"{number}.MP4", urgent=number == 3) for number in range(8)))
+    files = [file(f"{number}.MP4", urgent=number == 3, reading=READ if number % 3 else None) for number in range(8)]
+    docking = await docked(ledger, *files)
     moment()
     states = (ClipState.COPIED, ClipState.UPLOADED, ClipState.RECEIPTED, ClipState.ERASING, ClipState.ERASED)
     for key, state in enumerate(states, 2):

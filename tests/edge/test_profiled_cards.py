@@ -49,9 +49,15 @@ async def test_a_marked_recording_is_listed_as_urgent_and_everything_is_listed(d
     try:
         listing = await card.listing()
         assert {file.path: file.urgent for file in listing.files} == {EVENT: True, NORMAL: False, NOTES: False}
-        assert {replace(file, urgent=False) for file in listing.files} == {*files}
+        assert {replace(file, urgent=False, reading=None) for file in listing.files} == {*files}
         assert listing.kept == {NOTES}
         assert listing.kept_files == 0
+        read = {file.path: dict(file.reading.facts) for file in listing.files if file.reading is not None}
+        assert {path: (facts["recorded"], facts["role"]) for path, facts in read.items()} == {
+            EVENT: ("2024-07-01T14:30:00", "clip"),
+            NORMAL: ("2024-07-01T15:00:00", "clip"),
+            NOTES: ("unknown", "stranger"),
+        }
     finally:
         await card.close()
 

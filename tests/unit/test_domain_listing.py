@@ -10,9 +10,12 @@ from dockd.domain.listing import (
     MOST_CARD_BYTES,
     KnownMove,
     Reconciled,
+    found_clip,
+    kind_in,
     kind_of,
     listing_of,
     reconcile,
+    recording_in,
     recording_of,
     tags_of,
 )
@@ -25,6 +28,7 @@ from dockd.domain.model import (
     ClipState,
     DockingId,
     ListedFile,
+    Reading,
     Sha256,
     Tag,
     VolumeId,
@@ -270,3 +274,74 @@ def test_what_was_salvaged_of_a_file_is_never_that_file(state: ClipState) -> Non
     held = clip(2, b"A", 10, ClipState.HELD)
     (only,) = compared([file(b"A", 10)], [held, known]).moves
     assert only.clip == 2
+
+
+# --- what a profile read ------------------------------------------------------------------------------------------
+
+GROUPED = Reading(facts=(("profile", "dcf"),), group=b"fields 7")
+BY_STEM = Reading(facts=(("profile", "dcf"),))
+
+
+def test_a_file_that_was_just_found_is_a_clip_with_what_its_profile_read() -> None:
+    listed = replace(file(b"D/B7.3GF", 10, urgent=True), reading=replace(GROUPED, sidecar=True))
+    found = found_clip(listed, key=ClipKey(3), docking=NOW, camera=CLIP.camera, joins={})
+    assert found == Clip(
+        key=ClipKey(3),
+        docking=NOW,
+        camera=CLIP.camera,
+        path=b"D/B7.3GF",
+        length_bytes=10,
+        mtime_ns=5,
+        state=ClipState.FOUND,
+        kind=ClipKind.SIDECAR,
+        recording_id=recording_in(listed, camera=CLIP.camera),
+        urgent=True,
+        facts=(("profile", "dcf"),),
+    )
+    assert (
+        found_clip(listed, key=ClipKey(3), docking=NOW, camera=CLIP.camera, joins={b"D/B7.3GF": "r"}).recording_id
+        == "r"
+    )
+    bare = found_clip(file(b"D/B7.3GF", 10), key=ClipKey(3), docking=NOW, camera=CLIP.camera, joins={})
+    assert (bare.facts, bare.kind, bare.tags) == ((), ClipKind.OTHER, frozenset({Tag.UNKNOWN_TYPE}))
+
+
+def test_a_kind_is_the_extensions_but_for_the_sidecars_of_a_profile() -> None:
+    assert kind_in(file(b"A.MP4", 1)) is ClipKind.VIDEO
+    assert kind_in(replace(file(b"A.MP4", 1), reading=GROUPED)) is ClipKind.VIDEO
+    assert kind_in(replace(file(b"A.MP4", 1), reading=replace(GROUPED, sidecar=True))) is ClipKind.SIDECAR
+
+
+@pytest.mark.promise("I10")
+def test_a_recording_is_named_by_its_camera_and_what_its_profile_calls_it() -> None:
+    one, other = (replace(file(path, 1), reading=GROUPED) for path in (b"D/GX010007.MP4", b"E/GX020007.MP4"))
+    here = recording_in(one, camera=CLIP.camera)
+    assert here == recording_in(other, camera=CLIP.camera)
+    assert len(here) == 32
+    elsewhere = [
+        recording_in(one, camera=replace(CLIP.camera, serial=CameraSerial("CAN"))),
+        recording_in(one, camera=replace(CLIP.camera, volume=VolumeId("VOM"))),
+        recording_in(replace(one, reading=replace(GROUPED, group=b"fields 8")), camera=CLIP.camera),
+        recording_of(serial="CAM", volume="VOL", path=one.path),
+    ]
+    assert len({here, *elsewhere}) == 5
+
+
+def test_without_a_profile_and_where_it_says_nothing_a_recording_is_a_stem() -> None:
+    by_stem = recording_of(serial="CAM", volume="VOL", path=b"D/A.MP4")
+    for listed in (file(b"D/A.THM", 1), replace(file(b"D/A.THM", 1), reading=BY_STEM)):
+        assert recording_in(listed, camera=CLIP.camera) == by_stem
+
+
+def test_what_is_found_later_of_a_recording_joins_it_under_whatever_profile() -> None:
+    here = clip(1, b"D/A1.MP4", 10, ClipState.COPIED)
+    gone = replace(clip(2, b"D/B1.MP4", 10, ClipState.RECEIPTED), recording_id="s" * 32)
+    late = replace(clip(3, b"D/A1.THM", 10, ClipState.COPIED), recording_id="t" * 32)
+    new = [file(b"D/A1.GPX", 1), file(b"D/B1.GPX", 1), file(b"D/A2.MP4", 1)]
+    old = [file(b"D/A1.MP4", 10), file(b"D/A1.THM", 10)]
+    assert compared([*old, *new], [here, gone, late]).joins == {b"D/A1.GPX": "r" * 32}
+    grouped = [replace(listed, reading=GROUPED) for listed in (*old, *new)]
+    assert compared(grouped, [here, gone, late]).joins == dict.fromkeys(
+        [b"D/A1.GPX", b"D/A2.MP4", b"D/B1.GPX"], "r" * 32
+    )
+    assert compared(new, [gone]).joins == {}

@@ -5,8 +5,10 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, strategies as st
 
+from dockd.domain.facts import MOST_CHARS, NAMES
 from dockd.domain.gaps import MOST_GAPS
 from dockd.domain.metadata import (
+    MAX_NAME_BESIDE_FACTS_BYTES,
     MAX_NAME_BYTES,
     camera_of,
     camera_text,
@@ -113,7 +115,52 @@ def test_the_digest_is_of_the_header_whatever_the_order_of_the_facts() -> None:
     assert metadata_sha256(FACTS) != metadata_sha256(FACTS | {"marks": ""})
 
 
-@pytest.mark.parametrize("length", [1, MAX_NAME_BYTES, MAX_NAME_BYTES + 1, 100_000])
+LONGEST = {
+    "battery": 3,
+    "battery_source": 7,
+    "category_source": 7,
+    "chapter": 32,
+    "counter": 65,
+    "profile": 32,
+    "recorded": 19,
+    "recorded_is": 12,
+    "recorded_utc": 55,
+    "role": 8,
+    "trigger": 7,
+}
+"""What the widest field, the longest word or name, and any time come to; the others are cut."""
+
+
+@pytest.mark.promise("I1")
+def test_what_a_profile_read_is_told_and_a_receipt_covers_it() -> None:
+    read = {
+        "battery": "unknown",
+        "clock_offset": "none",
+        "counter": "100-7",
+        "marks": "evidence-button",
+        "recorded": "2024-10-27T01:30:00",
+        "recorded_is": "twice",
+        "recorded_utc": "2024-10-27T00:30:00.000000Z 2024-10-27T01:30:00.000000Z",
+        "recorded_zone": "Europe/London",
+        "role": "clip",
+    }
+    told = metadata_of(replace(CLIP, facts=tuple(read.items())), station=HERE)
+    assert told == FACTS | read
+    assert list(told) == sorted(told)
+    # printf 'twice' | base64
+    assert "recorded_is dHdpY2U=," in metadata_header(told)
+    assert metadata_sha256(told) != metadata_sha256(told | {"recorded_is": "certain"})
+
+
+@pytest.mark.promise("I10")
+def test_nothing_that_a_profile_reads_stands_for_what_names_a_clip() -> None:
+    odd = (("clip_id", "0"), ("sha256", "0"), ("station", "0"), ("unreadable", "0"), ("zone", "0"))
+    told = metadata_of(replace(CLIP, facts=odd), station=HERE)
+    assert told == FACTS | {"zone": "0"}
+    assert not set(NAMES) & (FACTS.keys() - {"marks"})
+
+
+@pytest.mark.parametrize("length", [1, 1280, 1281, MAX_NAME_BYTES, MAX_NAME_BYTES + 1, 100_000])
 def test_the_header_stays_small_for_the_longest_names_and_serials(length: int) -> None:
     camera = Camera(
         serial=CameraSerial("\U0001f46e" * 64), volume=VolumeId("v" * 64), model="m" * 64, firmware="f" * 64
@@ -123,6 +170,11 @@ def test_the_header_stays_small_for_the_longest_names_and_serials(length: int) -
     told = metadata_of(long, station=StationId("s" * 64))
     assert len(metadata_header(told)) < 6 * 1024
     assert told.get("name_cut", "") == ("yes" if length > MAX_NAME_BYTES else "")
+
+    facts = tuple((name, "x" * LONGEST.get(name, MOST_CHARS)) for name in NAMES)
+    told = metadata_of(replace(long, facts=facts), station=StationId("s" * 64))
+    assert len(metadata_header(told)) < 6 * 1024
+    assert told.get("name_cut", "") == ("yes" if length > MAX_NAME_BESIDE_FACTS_BYTES else "")
 
 
 def test_a_name_too_long_keeps_its_end() -> None:

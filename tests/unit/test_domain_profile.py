@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from dockd.domain.contents import Role, marked, recordings
-from dockd.domain.facts import facts_of
+from dockd.domain.facts import MOST_CHARS, NAMES, ascii_text, facts_of, read
 from dockd.domain.listing import listing_of
 from dockd.domain.matching import CardIds, Fits, Several, Unknown, knows, possible, profile_of
 from dockd.domain.model import ListedFile
@@ -325,6 +325,26 @@ def test_the_files_of_one_number_are_one_recording_with_their_sidecars() -> None
     ]
 
 
+def test_what_is_named_like_a_recording_is_of_it_whatever_it_is_and_is_never_erased() -> None:
+    """A file with a clip's stem is of its recording under every profile."""
+    contents = card(DCF, b"DCIM/100ABCDE/ABCD0001.MP4", b"DCIM/100ABCDE/ABCD0001.XYZ", b"DCIM/100ABCDE/WXYZ0001")
+    (group,) = recordings(contents).values()
+    assert [file.role for file in group] == [Role.CLIP, Role.STRANGER, Role.STRANGER]
+    assert [file.erase for file in group] == [EraseMethod.UNLINK, EraseMethod.NEVER, EraseMethod.NEVER]
+    assert group[1].counter is None
+
+
+@given(
+    st.lists(st.sampled_from([b"A", b"DCIM/100ABCDE/ABCD0001", b"DCIM/100abcde/abcd0001", b"Rec/X", b""]), min_size=2)
+)
+def test_files_of_one_stem_are_one_recording_whatever_the_profile(stems: list[bytes]) -> None:
+    paths = [stem + b".%d" % number for number, stem in enumerate(stems)]
+    for profile in (DCF, DATED, GENERIC):
+        of = {known.file.path: known.group for known in card(profile, *paths).files}
+        groups = {stem: {of[path] for path in paths if parted(path)[0] == stem} for stem in stems}
+        assert all(len(group) <= 1 for group in groups.values())
+
+
 def test_without_shared_fields_files_of_one_stem_are_one_recording() -> None:
     profile = Profile(name="a", about="", paths=DCF.paths, clips=DCF.clips, sidecars=DCF.sidecars)
     contents = card(
@@ -459,6 +479,34 @@ def test_a_measured_offset_stands_beside_the_time_and_changes_nothing_of_it() ->
         "role": "clip",
         "trigger": "button",
     }
+
+
+@pytest.mark.promise("I16")
+def test_a_fact_is_printable_ascii_and_short_whatever_its_profile_says() -> None:
+    category = "Stra\u00dfe\n\x1b[31m" + "\U0001f46e" * 64
+    told = facts_of(replace(known(DATED, b"Rec/20240701-143000_EVT.MP4"), category=category), DATED)
+    assert told["category"].startswith("Stra\\xdfe\\n\\x1b[31m\\U0001f46e")
+    assert len(told["category"]) == MOST_CHARS
+    assert ascii_text(told["category"], most=MOST_CHARS) == told["category"]
+    assert ascii_text("a\\b \udcff" * 100, most=9) == r"a\b \udcf"
+    assert tuple(told) == NAMES == tuple(sorted(NAMES))
+    assert all(fact.isascii() and fact.isprintable() for fact in told.values())
+
+
+def test_a_listing_is_given_with_what_its_profile_reads_of_each_file_and_is_else_the_same() -> None:
+    paths = [b"DCIM/100ABCDE/ABCD0001.MP4", b"DCIM/100ABCDE/ABCD0001.THM", b"NOTES.TXT"]
+    listing = listing_of([ListedFile(path=path, length_bytes=1, mtime_ns=0, urgent=path[0] == 78) for path in paths])
+    contents = card(DCF, *paths)
+    told = read(listing, contents, DCF)
+    clip, sidecar, notes = (file.reading for file in told.files)
+    assert clip is not None
+    assert sidecar is not None
+    assert notes is not None
+    assert dict(clip.facts) == facts_of(contents.files[0], DCF)
+    assert clip.group == sidecar.group != b""
+    assert (clip.sidecar, sidecar.sidecar, notes.sidecar, notes.group) == (False, True, False, b"")
+    assert replace(told, files=listing.files) == listing
+    assert tuple(replace(file, reading=None) for file in told.files) == listing.files
 
 
 def facts(profile: Profile, path: bytes) -> dict[str, str]:

@@ -7,6 +7,7 @@ import base64
 from collections.abc import Sequence
 
 from dockd.domain.bay import Tally
+from dockd.domain.facts import MOST_CHARS, ascii_text
 from dockd.domain.model import Clip, ClipState
 from dockd.domain.space import Strays
 from dockd.edges.control.shape import Document
@@ -21,7 +22,7 @@ def name_text(path: bytes) -> str:
 
 
 def clip_document(clip: Clip) -> Document:
-    """Show one clip; `name_base64` is its path as the camera has it."""
+    """Show one clip; `name_base64` is its path as the camera has it, `facts` what its camera's profile read of it."""
     return {
         "key": clip.key,
         "clip_id": clip.clip_id,
@@ -40,6 +41,7 @@ def clip_document(clip: Clip) -> Document:
         "urgent": clip.urgent,
         "docking": clip.docking,
         "recording_id": clip.recording_id,
+        "facts": {name: ascii_text(fact, most=MOST_CHARS) for name, fact in clip.facts},
         "url": clip.url,
     }
 

@@ -13,7 +13,7 @@ from dockd.app.ports import Salvaged
 from dockd.domain.clip import SALVAGED, Change, Move, advance
 from dockd.domain.custody import GENESIS, Entry, Link, append
 from dockd.domain.gaps import gaps_text
-from dockd.domain.listing import kind_of, reconcile, recording_of, tags_of
+from dockd.domain.listing import found_clip, reconcile
 from dockd.domain.model import BayId, Camera, Clip, ClipKey, ClipState, DockingId, ListedFile, Listing, Tag, Timestamp
 from dockd.edges.ledger.entries import facts_of, found_facts
 from dockd.edges.ledger.rows import (
@@ -36,12 +36,13 @@ CHUNK_ROWS = 1000
 _INSERT_LINK = "INSERT INTO custody (seq, prev, hash, body, clip) VALUES (?, ?, ?, ?, ?)"
 _INSERT_CLIP = (
     "INSERT INTO clips (key, found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"
-    " tags, urgent, assurance, spooled, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'none', 0, '')"
+    " tags, urgent, facts, assurance, spooled, detail)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'none', 0, '')"
 )
 _INSERT_SALVAGED = (
     "INSERT INTO clips (key, found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id,"
-    " tags, urgent, sha256, clip_id, assurance, spooled, detail, copied_seq, superseded_in, gaps)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'none', 1, '', ?, ?, ?)"
+    " tags, urgent, facts, sha256, clip_id, assurance, spooled, detail, copied_seq, superseded_in, gaps)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'none', 1, '', ?, ?, ?)"
 )
 
 
@@ -132,7 +133,7 @@ class LedgerCore:
                 known[known_move.clip], known_move.move, known_move.change, bay=place.bay, actor="offload", time=time
             )
         for start in range(0, len(found.new), CHUNK_ROWS):
-            self._insert(place, found.new[start : start + CHUNK_ROWS], time=time)
+            self._insert(place, found.new[start : start + CHUNK_ROWS], joins=found.joins, time=time)
 
     def move(self, key: ClipKey, move: Move, change: Change, *, actor: str, time: Timestamp) -> Clip:
         """Move one clip and append its custody entry.
@@ -155,7 +156,7 @@ class LedgerCore:
         """
         old, place = self._listed_in(key, docking)
         self.connection.execute("UPDATE clips SET superseded_in = ? WHERE key = ?", (docking, key))
-        (new,) = self._insert(place, (file,), time=time)
+        (new,) = self._insert(place, (file,), joins={file.path: old.recording_id}, time=time)
         self._append(
             Entry(time=time, actor="offload", cause="superseded", bay=place.bay, docking=docking,
                   camera=place.camera.serial, clip=key, clip_id=old.clip_id, state_from=old.state.value,
@@ -330,9 +331,15 @@ class LedgerCore:
         )
         return map(clip_of, cursor)
 
-    def _insert(self, place: Place, files: Sequence[ListedFile], *, time: Timestamp) -> tuple[Clip, ...]:
+    def _insert(
+        self, place: Place, files: Sequence[ListedFile], *, joins: Mapping[bytes, str], time: Timestamp
+    ) -> tuple[Clip, ...]:
+        """Put files on record as found; `joins` is the recording that a file is of already, by its path."""
         keys = count(self._next_key())
-        clips = tuple(_found(place, file, key=ClipKey(key)) for file, key in zip(files, keys, strict=False))
+        clips = tuple(
+            found_clip(file, key=ClipKey(key), docking=place.docking, camera=place.camera, joins=joins)
+            for file, key in zip(files, keys, strict=False)
+        )
         self.connection.executemany(_INSERT_CLIP, map(found_row, clips))
         self.connection.executemany(_INSERT_LINK, self._found_links(place, clips, time=time))
         return clips
@@ -382,19 +389,3 @@ def _update_of(names: Sequence[str]) -> str:
     if unknown:
         raise InvariantError(f"columns {sorted(unknown)} are not of a clip")
     return " ".join(["UPDATE clips SET", ", ".join(f"{name} = ?" for name in names), "WHERE key = ? AND state = ?"])
-
-
-def _found(place: Place, file: ListedFile, *, key: ClipKey) -> Clip:
-    return Clip(
-        key=key,
-        docking=place.docking,
-        camera=place.camera,
-        path=file.path,
-        length_bytes=file.length_bytes,
-        mtime_ns=file.mtime_ns,
-        state=ClipState.FOUND,
-        kind=kind_of(file.path),
-        recording_id=recording_of(serial=place.camera.serial, volume=place.camera.volume, path=file.path),
-        tags=tags_of(file),
-        urgent=file.urgent,
-    )

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dockd.domain.canonical import canonical_json, sha256_hex
 from dockd.domain.clip import Change, Move
 from dockd.domain.gaps import gaps_text
-from dockd.domain.model import Clip
+from dockd.domain.model import Clip, Facts
 
 MADE = "ledger-made"
 """The cause of a chain's first entry; its facts are station, instance and key."""
@@ -20,6 +20,9 @@ NEW_KEY = "station-key"
 UNSTATED = "checkpoint-lost"
 """The cause of an entry that says that a start found no checkpoint to hold the chain against; its facts are why, and
 the entries there were."""
+
+READ = "read_"
+"""Before the name of each fact that a profile read of a file, in the entry of its first listing."""
 
 
 def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:
@@ -55,8 +58,12 @@ def facts_of(clip: Clip, move: Move, change: Change) -> dict[str, str]:
 
 
 def found_facts(clip: Clip) -> Mapping[str, str]:
-    """Give the facts of a file's first listing: its path as text, its length, the card's claim of its time."""
+    """Give the facts of a file's first listing: its path as text, its length, the card's claim of its time.
+
+    What a profile read of it is told whole, each fact under its name with READ before it.
+    """
     return {
+        **{f"{READ}{name}": fact for name, fact in clip.facts},
         "length": str(clip.length_bytes),
         "mtime_ns": str(clip.mtime_ns),
         "path": clip.path.decode("utf-8", "surrogateescape"),
@@ -65,14 +72,22 @@ def found_facts(clip: Clip) -> Mapping[str, str]:
     }
 
 
+def read_in(facts: Mapping[str, str]) -> Facts:
+    """Give what a profile read, as the entry of a file's first listing tells it."""
+    return tuple(sorted((name.removeprefix(READ), fact) for name, fact in facts.items() if name.startswith(READ)))
+
+
 def row_sha256(clip: Clip) -> str:
     """Hash what is on record of a clip, so that its last entry says what its row must be.
 
     Left out is what may change without a move: the words that say what it waits for, and who has looked at it.
     """
+    # Rows without a reading are hashed as they were before there were any.
+    read = {"facts": dict(clip.facts)} if clip.facts else {}
     return sha256_hex(
         canonical_json(
             {
+                **read,
                 "assurance": clip.assurance.value,
                 "clip_id": clip.clip_id,
                 "docking": clip.docking,

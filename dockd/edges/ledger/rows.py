@@ -3,11 +3,13 @@
 Owns the column order of schema/. Knows no connection.
 """
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
+from dockd.domain.canonical import canonical_json
 from dockd.domain.custody import Link
 from dockd.domain.gaps import gaps_in
 from dockd.domain.model import (
@@ -21,6 +23,7 @@ from dockd.domain.model import (
     ClipKind,
     ClipState,
     DockingId,
+    Facts,
     Sha256,
     Tag,
     VolumeId,
@@ -63,6 +66,7 @@ CLIP_COLUMNS = (
     "superseded_in",
     "gaps",
     "acknowledged",
+    "facts",
 )
 """Columns of `clips`, as `c.*` gives them."""
 
@@ -137,7 +141,7 @@ def clip_of(row: Row) -> Clip:
         serial, volume, model, firmware,
         key, _found_in, docking, path, length_bytes, mtime_s, mtime_part_ns, state, kind, recording_id, tags, urgent,
         verified_in, sha256, clip_id, url, assurance, receipt, meta_sha256, spooled, reason, detail, _copied_seq,
-        _receipted_utc, _superseded_in, gaps, acknowledged, *_,
+        _receipted_utc, _superseded_in, gaps, acknowledged, facts, *_,
     ) = row  # fmt: skip
     return Clip(
         key=key,
@@ -163,6 +167,7 @@ def clip_of(row: Row) -> Clip:
         detail=detail,
         gaps=gaps_in(gaps) if gaps else (),
         acknowledged=acknowledged,
+        facts=facts_in(facts) if facts else (),
     )
 
 
@@ -201,7 +206,7 @@ def found_row(clip: Clip) -> Row:
     seconds, part_ns = divmod(clip.mtime_ns, NS_PER_S)
     return (
         clip.key, clip.docking, clip.docking, clip.path, clip.length_bytes, seconds, part_ns, clip.state.value,
-        clip.kind.value, clip.recording_id, tags_text(clip.tags), int(clip.urgent),
+        clip.kind.value, clip.recording_id, tags_text(clip.tags), int(clip.urgent), facts_text(clip.facts),
     )  # fmt: skip
 
 
@@ -226,6 +231,26 @@ def _tags(tags: frozenset[Tag]) -> dict[str, Value]:
 def tags_text(tags: frozenset[Tag]) -> str:
     """Write tags as they are stored: sorted, spaces between."""
     return " ".join(sorted(tags))
+
+
+def facts_text(facts: Facts) -> str:
+    """Write what a profile read as it is stored: canonical JSON, empty where there was no profile."""
+    return canonical_json(dict(facts)).decode("utf-8") if facts else ""
+
+
+def facts_in(text: str) -> Facts:
+    """Read what `facts_text` wrote.
+
+    Raises:
+        ValueError: it wrote no such thing.
+
+    """
+    read = json.loads(text)
+    facts = tuple(sorted(read.items())) if isinstance(read, dict) else ()
+    if not all(isinstance(fact, str) for _, fact in facts) or facts_text(facts) != text:
+        message = f"{text[:60]!r} is not what a profile reads"
+        raise ValueError(message)
+    return facts
 
 
 def _mtime(mtime_ns: int) -> dict[str, Value]:

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 
 from dockd.domain.canonical import sha256_hex
 from dockd.domain.clip import SALVAGED, TRANSITIONS, Move
-from dockd.domain.model import Clip, ClipKey, ClipState, DockingId, clip_id_of
+from dockd.domain.model import Clip, ClipKey, ClipState, DockingId, Facts, clip_id_of
 from dockd.domain.receipt import Expected, Receipt, ReceiptError, check_claims, parse_receipt
 from dockd.edges.ledger.chain_check import Chain, Stay
-from dockd.edges.ledger.entries import row_sha256
+from dockd.edges.ledger.entries import read_in, row_sha256
 from dockd.edges.ledger.findings import Body, Findings, body_of
 from dockd.edges.ledger.rows import CAMERA_WIDTH, CLIP_COLUMNS, Docking, Row, clip_of, docking_of, link_of
 
@@ -39,6 +39,7 @@ class _Told:
     copied_seq: int | None = None
     receipted_utc: str | None = None
     acknowledged: str = ""
+    read: Facts = ()
     hashes: set[str] = field(default_factory=set)
 
 
@@ -143,7 +144,7 @@ def _fold(told: _Told, body: Body, seq: int) -> None:
     told.sha256 = facts.get("sha256", told.sha256)
     told.receipt_sha256 = facts.get("receipt_sha256", told.receipt_sha256)
     if not body.begin:
-        told.found_in = body.docking
+        told.found_in, told.read = body.docking, read_in(facts)
     if body.cause in {SUPERSEDED, SALVAGED}:
         told.superseded_in = body.docking
     if body.cause == SUPERSEDED:
@@ -175,6 +176,7 @@ def _check_row(clip: Clip, told: _Told, findings: Findings) -> None:
         ("sha256", clip.sha256, told.sha256),
         ("receipt", None if clip.receipt is None else sha256_hex(clip.receipt.encode("utf-8")), told.receipt_sha256),
         ("acknowledged", clip.acknowledged, told.acknowledged),
+        ("facts", clip.facts, told.read),
     )
     before = len(findings.faults)
     for what, row, chain in pairs:
