@@ -4,13 +4,15 @@ Owns the form of the tables in FAULTS.md and MUTANTS.md and the reading of JUnit
 
     python -m tests.catalogue                  every test that the tables name is collected
     python -m tests.catalogue RESULTS.xml ...  every one of them ran and passed, and every promise had a test that did
+    python -m tests.catalogue --without tests/vm RESULTS.xml ...  the same, but those of that folder need only be there
 """
 
+import argparse
 import re
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -19,6 +21,8 @@ FAULTS, MUTANTS, README = HERE / "FAULTS.md", HERE / "MUTANTS.md", HERE.parent /
 NUMBERS = tuple(str(number) for number in range(1, 68))
 LEAST_MUTANTS = 15
 NOT_YET = "not yet: needs "
+VM = "tests/vm"
+"""Which pytest collects only where it is named."""
 
 _TEST = re.compile(r"`(tests/[\w/]+\.py(?:::\w+)+)`")
 _PROMISE = re.compile(r"^- \*\*(I[0-9]+)\b", re.MULTILINE)
@@ -73,6 +77,13 @@ def missing(rows: Iterable[Row], there: frozenset[str]) -> Iterator[str]:
     yield from (f"{row.name}: {test} does not exist" for row in rows for test in row.tests if test not in there)
 
 
+def of_folder(rows: Iterable[Row], folder: str, *, inside: bool) -> list[Row]:
+    """Give the rows with only those of their tests that are in a folder, or only those that are not."""
+    return [
+        replace(row, tests=tuple(test for test in row.tests if test.startswith(f"{folder}/") is inside)) for row in rows
+    ]
+
+
 def unproven(rows: Iterable[Row], ran: Ran) -> Iterator[str]:
     """Say which tests are named and did not pass."""
     for row in rows:
@@ -118,9 +129,9 @@ def read_results(paths: Iterable[Path]) -> Ran:
     return Ran(passed=frozenset(passed), otherwise=otherwise, promises=frozenset(promises))
 
 
-def collected() -> frozenset[str]:
-    """Ask pytest which tests there are."""
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", str(HERE)]
+def collected(*folders: str) -> frozenset[str]:
+    """Ask pytest which tests there are in these folders."""
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", *folders]
     said = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, timeout=300, check=True).stdout
     return names_in(said)
 
@@ -130,24 +141,40 @@ def names_in(said: str) -> frozenset[str]:
     return frozenset(_COLLECTED.findall(said))
 
 
-def main(results: Sequence[str]) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Say everything that is wrong; 1 if anything is."""
+    asked = _asked(arguments)
     faults = list(rows_of(FAULTS.read_text(encoding="utf-8")))
     mutants = list(rows_of(MUTANTS.read_text(encoding="utf-8"))) if MUTANTS.exists() else []
     problems = list(gaps(faults, mutants))
     rows = [*faults, *mutants]
-    if results:
-        ran = read_results(map(Path, results))
-        problems += unproven(rows, ran)
+    verb = "are there"
+    if asked.results:
+        verb = f"ran, but for those of {asked.without}" if asked.without else "ran"
+        ran = read_results(asked.results)
+        problems += unproven(of_folder(rows, asked.without, inside=False) if asked.without else rows, ran)
         problems += unkept(promises_of(README.read_text(encoding="utf-8")), ran)
-    else:
-        problems += missing(rows, collected())
+    if asked.without:
+        problems += missing(of_folder(rows, asked.without, inside=True), collected(asked.without))
+    elif not asked.results:
+        problems += missing(rows, collected("tests", VM))
     for problem in problems:
         print(f"check-faults: {problem}", file=sys.stderr)  # noqa: T201 - a program's words
     tested, put_off = sum(bool(row.tests) for row in faults), sum(not row.tests for row in faults)
-    verb = "ran" if results else "are there"
     print(f"check-faults: {tested} faults and threats have tests that {verb}, {put_off} are put off")  # noqa: T201 - the same
     return 1 if problems else 0
+
+
+class _Asked(argparse.Namespace):
+    without: str | None
+    results: list[Path]
+
+
+def _asked(arguments: Sequence[str]) -> _Asked:
+    parser = argparse.ArgumentParser(prog="scripts/check-faults")
+    parser.add_argument("--without", metavar="FOLDER", help="its tests did not run, and need only be there")
+    parser.add_argument("results", nargs="*", type=Path, metavar="RESULTS.xml")
+    return parser.parse_args(arguments, _Asked())
 
 
 def _node(classname: str, name: str) -> str:

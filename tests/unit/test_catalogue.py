@@ -14,6 +14,7 @@ from tests.catalogue import (
     gaps,
     missing,
     names_in,
+    of_folder,
     promises_of,
     read_results,
     rows_of,
@@ -123,6 +124,13 @@ def test_only_a_test_that_ran_and_passed_in_every_case_counts(ran: catalogue.Ran
     assert problems[1].endswith("was skipped: not here")
     assert "failed: " in problems[2]
     assert problems[3] == "test_nowhere: tests/test_small.py::test_nowhere did not run"
+
+
+def test_tests_that_run_elsewhere_are_told_apart_by_their_folder() -> None:
+    other = "tests/vm/test_b.py::test_three"
+    rows = [Row(name="1", tests=(ONE, other, TWO), put_off=False)]
+    assert list(of_folder(rows, "tests/vm", inside=True)) == [Row(name="1", tests=(other,), put_off=False)]
+    assert list(of_folder(rows, "tests/vm", inside=False)) == [Row(name="1", tests=(ONE, TWO), put_off=False)]
 
 
 def test_a_promise_is_held_by_a_test_that_passed(ran: catalogue.Ran) -> None:

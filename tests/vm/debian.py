@@ -3,6 +3,7 @@
 Owns the list of packages and what of them is left out. Names no host: the sources are those of this machine's apt.
 """
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,24 +30,42 @@ LEFT_OUT = (
 """Paths that dpkg does not unpack: no test of ours meets them."""
 
 
-def sources() -> list[str]:
+_SIGNED_BY = re.compile(r"\bsigned-by\s*[:=]\s*\"?((?:/[^\s,\"\]]+[, \t]*)+)", re.IGNORECASE)
+
+
+def sources(etc: Path = Path("/etc/apt")) -> list[str]:
     """Give the lines of sources.list for the suite, as this machine's apt has them.
 
     Raises:
         LookupError: this machine's apt knows no Debian of that suite.
     """
+    said = ""
     if not any(Path("/var/lib/apt/lists").glob("*Packages*")):
-        subprocess.run(["apt-get", "-q", "update"], check=True, capture_output=True)
-    wanted = ("Created-By: Packages", "Origin: Debian")
-    asked = ["apt-get", "indextargets", "--format", "deb $(REPO_URI) $(RELEASE) $(COMPONENT)", *wanted]
+        said = subprocess.run(["apt-get", "-q", "update"], check=False, capture_output=True, text=True).stderr
+    keys = ",".join(keyrings(etc))
+    form = f"deb {f'[signed-by={keys}] ' if keys else ''}$(REPO_URI) $(RELEASE) $(COMPONENT)"
+    asked = ["apt-get", "indextargets", "--format", f"$(RELEASE)\t{form}", "Created-By: Packages", "Origin: Debian"]
     lines = subprocess.run(asked, check=True, capture_output=True, text=True).stdout.splitlines()
     suites = {SUITE, f"{SUITE}-updates", f"{SUITE}-security"}
-    found = sorted({line for line in lines if line.split()[2] in suites})
+    found = sorted({line for suite, _, line in (each.partition("\t") for each in lines) if suite in suites})
     if not found:
-        raise LookupError(
-            f"apt's sources on this machine: expected Debian {SUITE} among them, found {len(lines)} others"
-        )
+        known = " ".join(sorted({line.partition("\t")[0] for line in lines})) or "none of Debian's"
+        raise LookupError(f"apt's sources on this machine: expected Debian {SUITE}, found {known}. {said}".rstrip())
     return found
+
+
+def keyrings(etc: Path) -> list[str]:
+    """Give the files of keys that this machine's apt believes; none where no source names any: then mmdebstrap knows.
+
+    Which source may be signed by which key is not kept apart.
+    """
+    files = [etc / "sources.list", *etc.glob("sources.list.d/*.list"), *etc.glob("sources.list.d/*.sources")]
+    texts = [re.sub(r"(?m)^\s*#.*$", "", file.read_text()) for file in files if file.exists()]
+    named = {
+        path for text in texts for group in _SIGNED_BY.findall(text) for path in re.split(r"[,\s]+", group) if path
+    }
+    trusted = {str(path) for pattern in ("*.gpg", "*.asc") for path in etc.glob(f"trusted.gpg.d/{pattern}")}
+    return sorted(named | trusted) if named else []
 
 
 def settings() -> list[str]:

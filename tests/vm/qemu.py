@@ -3,6 +3,7 @@
 Owns what the machine consists of. Must not know who starts it, or when.
 """
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +57,7 @@ class Files:
 def by_hardware() -> bool:
     """Whether the machine can run on the processor itself: where a nested /dev/kvm only seems to work, flags tell."""
     virtual = re.search(r"^flags\s*:.*\b(vmx|svm)\b", Path("/proc/cpuinfo").read_text(), flags=re.MULTILINE)
-    return virtual is not None and Path("/dev/kvm").exists()
+    return virtual is not None and os.access("/dev/kvm", os.R_OK | os.W_OK)
 
 
 def command(shape: Shape, files: Files, *, memory: Path | None = None) -> list[str]:
