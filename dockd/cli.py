@@ -87,6 +87,11 @@ def _parser(argv: Sequence[str]) -> argparse.Namespace:
     for name, summary, fill in (
         ("run", "run the station that a configuration describes", _fill_run),
         ("check-config", "show everything that is wrong with a configuration", _fill_check),
+        (
+            "make-safe",
+            "leave every lamp dark and every bay with power, after a daemon that was killed",
+            _fill_make_safe,
+        ),
         ("demo", "run a simulated station with its store, and watch it", _fill_demo),
         ("ingest", "bring one mounted card or folder to a store", _fill_ingest),
         ("central", "run the reference store", _fill_central),
@@ -113,6 +118,13 @@ def _fill_check(parser: argparse.ArgumentParser) -> None:
 
     parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default {CONFIG}")
     parser.set_defaults(run=daemon.check_config)
+
+
+def _fill_make_safe(parser: argparse.ArgumentParser) -> None:
+    from dockd import make_safe  # noqa: PLC0415 - imported when asked for
+
+    parser.add_argument("--config", type=Path, default=CONFIG, metavar="FILE", help=f"default {CONFIG}")
+    parser.set_defaults(run=make_safe.run)
 
 
 def _fill_demo(parser: argparse.ArgumentParser) -> None:

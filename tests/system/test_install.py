@@ -39,6 +39,7 @@ d 755 /usr/lib/tmpfiles.d
 - 644 /usr/lib/tmpfiles.d/dockd.conf
 d 755 /usr/lib/udev
 d 755 /usr/lib/udev/rules.d
+- 644 /usr/lib/udev/rules.d/60-dockd-lines.rules
 - 644 /usr/lib/udev/rules.d/61-dockd-storage.rules
 - 644 /usr/lib/udev/rules.d/70-dockd-authorise.rules
 """

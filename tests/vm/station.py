@@ -32,6 +32,7 @@ _INSTALLED = {
     "systemd/dockd-helper@.service": "usr/lib/systemd/system/dockd-helper@.service",
     "systemd/sysusers.conf": "usr/lib/sysusers.d/dockd.conf",
     "systemd/tmpfiles.conf": "usr/lib/tmpfiles.d/dockd.conf",
+    "hw/udev/60-dockd-lines.rules": "usr/lib/udev/rules.d/60-dockd-lines.rules",
     "hw/udev/61-dockd-storage.rules": "usr/lib/udev/rules.d/61-dockd-storage.rules",
     "hw/udev/70-dockd-authorise.rules": "usr/lib/udev/rules.d/70-dockd-authorise.rules",
 }
