@@ -194,10 +194,12 @@ def _stem(path: bytes) -> tuple[bytes, bytes]:
 def _joins(new: Iterable[ListedFile], known: Iterable[Clip], files: Mapping[bytes, ListedFile]) -> Mapping[bytes, str]:
     there: dict[tuple[bytes, ...], str] = {}
     for clip in known:
-        file = files.get(clip.path)
-        if file is not None:
-            there.setdefault(_group(file), clip.recording_id)
-    return {file.path: there[group] for file in new if (group := _group(file)) in there}
+        there.setdefault(_stem(clip.path), clip.recording_id)
+        if clip.path in files:
+            there.setdefault(_group(files[clip.path]), clip.recording_id)
+    # Files of one stem are of one recording under every profile, also where the known one is not on the card now.
+    ways = ((file.path, there.get(_stem(file.path)) or there.get(_group(file))) for file in new)
+    return {path: recording for path, recording in ways if recording is not None}
 
 
 def _group(file: ListedFile) -> tuple[bytes, ...]:

@@ -8,17 +8,18 @@ import sqlite3
 from base64 import urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import BayId, ClipId, ClipKey
+from dockd.domain.model import BayId, ClipId
 from tests.sim.cameras import SimCamera
 from tests.sim.copies import judge_leaving
 from tests.sim.disk import Disk
 from tests.sim.promise import ViolationError, require
 from tests.sim.rack import Rack
+from tests.sim.rows import ROWS, Row, are_alike, judge_declared, judge_finding
 from tests.sim.store import Store
 
 FAR = {"found": 0, "copied": 1, "uploaded": 2, "receipted": 3, "erasing": 4, "erased": 5}
@@ -47,22 +48,6 @@ LAG_S = 1.0
 """A lamp may be this late with bad news: counts are read ten times a second, and answers take their time."""
 
 
-class Row(NamedTuple):
-    """A clip as its row has it."""
-
-    key: ClipKey
-    serial: str
-    volume: str
-    docking: int
-    path: bytes
-    length_bytes: int
-    state: str
-    sha256: str | None
-    clip_id: str | None
-    url: str | None
-    receipt: str | None
-
-
 class Auditor:
     """One run's judge."""
 
@@ -82,11 +67,13 @@ class Auditor:
         self._hash = "0" * 64
         self._states: dict[int, str] = {}
         self._salvaged: set[int] = set()
+        self._found: dict[int, tuple[str, str]] = {}
         self._lamps: dict[BayId, Lamp] = {}
         self._doubtful_since_s: dict[BayId, float] = {}
         self._checked_receipts: set[str] = set()
         self.unlinked: list[tuple[SimCamera, bytes, str]] = []
         self._before: list[tuple[SimCamera, bytes, str]] = []
+        self._anew = False
         self._twins: set[tuple[str, int]] = set()
         self._ids: dict[tuple[object, ...], str | None] = {}
         self._identities: dict[str | None, tuple[object, ...]] = {}
@@ -96,11 +83,12 @@ class Auditor:
 
         The chain that was checked so far ends here, and the new one begins where the new ledger ends.
         """
-        self._connection, self._changes = connection, -1
+        self._connection, self._changes, self._anew = connection, -1, True
         ((self._seq, self._hash),) = connection.execute(
             "SELECT seq, hash FROM custody UNION ALL SELECT 0, ? ORDER BY seq DESC LIMIT 1", ("0" * 64,)
         )
         self._states = {row.key: row.state for row in self.rows()}
+        self._found = {row.key: (row.facts, row.recording) for row in self.rows()}
         causes = "SELECT clip FROM custody WHERE json_extract(body, '$.cause') = 'salvaged'"
         self._salvaged = {key for (key,) in connection.execute(causes)}
         self._before, self.unlinked = self._before + self.unlinked, []
@@ -128,6 +116,8 @@ class Auditor:
             told = self._states.get(row.key)
             if row.state != told:
                 raise ViolationError(f"I11: clip {row.key} is {row.state}, and its log says {told}")
+            if (row.facts, row.recording) != self._found[row.key]:
+                raise ViolationError(f"I18: clip {row.key} was found with {self._found[row.key]}, has {row.facts!r}")
         self.look_at_lamps()
 
     def shown(self, bay: BayId, lamp: Lamp) -> None:
@@ -249,6 +239,7 @@ class Auditor:
         else:
             begun = "copied" if cause == "salvaged" else "found"
             require(after == begun, f"I11: clip {key} begins as {after} ({cause})")
+            self._found[key] = judge_finding(entry, self._one(key), self._read())
         self._states[key] = after
         if cause == "salvaged":
             self._salvaged.add(key)
@@ -315,6 +306,10 @@ class Auditor:
             require(json.loads(payload) == claims, f"I1: clip {row.key}: its receipt says {payload!r}")
             require(json.loads(header)["alg"] == "EdDSA", f"I1: clip {row.key}: signed by {header!r}")
             self._checked_receipts.add(text)
+        declared = [upload.metadata for upload in self._store.uploads.values() if upload.receipt == text]
+        # A ledger that was lost may have declared what another one reads.
+        for metadata in declared if not self._anew else ():
+            judge_declared(row, metadata, self._read())
         said = {name: (claims or {}).get(name) for name in ("clip_id", "sha256", "length", "aud")}
         wanted = {"clip_id": row.clip_id, "sha256": row.sha256, "length": row.length_bytes, "aud": "station-1"}
         require(said == wanted, f"I1: clip {row.key}: its receipt says {said}, expected {wanted}")
@@ -368,15 +363,8 @@ class Auditor:
         return self._by_file.get((camera.identity.serial, camera.identity.volume, path), [])
 
     def _siblings(self, row: Row) -> list[Row]:
-        folder, _, name = row.path.rpartition(b"/")
-        stem = name.rpartition(b".")[0] or name
-        return [
-            other
-            for other in self._read()
-            if other.docking == row.docking
-            and other.path.rpartition(b"/")[0] == folder
-            and (other.path.rpartition(b"/")[2].rpartition(b".")[0] or other.path.rpartition(b"/")[2]) == stem
-        ]
+        together = [other for other in self._read() if other.recording == row.recording or are_alike(other, row)]
+        return [other for other in together if other.docking == row.docking]
 
     def _one(self, key: int) -> Row:
         self._read()
@@ -386,15 +374,9 @@ class Auditor:
         """Read every clip, again after whatever was written by anybody: SQLite counts each row that is."""
         if self._connection.total_changes != self._changes:
             self._changes = self._connection.total_changes
-            self._rows = [*map(Row._make, self._connection.execute(_ROWS))]
+            self._rows = [*map(Row._make, self._connection.execute(ROWS))]
             self._by_key = {row.key: row for row in self._rows}
             self._by_file = {}
             for row in self._rows:
                 self._by_file.setdefault((row.serial, row.volume, row.path), []).append(row)
         return self._rows
-
-
-_ROWS = (
-    "SELECT c.key, f.serial, f.volume, c.docking, c.path, c.length_bytes, c.state, c.sha256, c.clip_id, c.url,"
-    " c.receipt FROM clips c LEFT JOIN dockings f ON f.key = c.found_in ORDER BY c.key"
-)

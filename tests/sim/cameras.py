@@ -9,10 +9,14 @@ from typing import Protocol
 
 from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
 from dockd.domain.canonical import sha256_hex
+from dockd.domain.contents import contents_of
 from dockd.domain.erasure import ErasePermit
+from dockd.domain.facts import read
 from dockd.domain.gaps import merged
 from dockd.domain.listing import listing_of
 from dockd.domain.model import BayId, Camera, Gap, ListedFile, Listing, Sha256, clip_id_of
+from dockd.domain.naming import Template, template_of
+from dockd.domain.profile import Profile, Trigger
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
 from tests.sim.disk import SimSpool, flipped
 from tests.sim.fate import Fate, Fault
@@ -21,6 +25,20 @@ from tests.sim.machine import Power
 CHUNK_BYTES = 500
 RATE_BYTES_S = 4000.0
 HANG_S = 30.0
+_NAMES = tuple(read for read in [template_of("DCIM/{folder:3}/{any:4}{counter:4}")] if isinstance(read, Template))
+PROFILES = (
+    None,
+    Profile(
+        name="counted",
+        about="",
+        paths=_NAMES,
+        clips=frozenset({b"MP4"}),
+        sidecars={b"THM": frozenset()},
+        recording=("counter",),
+    ),
+    Profile(name="changed", about="", paths=_NAMES, clips=frozenset({b"MP4"}), trigger=Trigger.BUTTON),
+    Profile(name="any", about=""),
+)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,6 +68,11 @@ class SimCamera:
     read: dict[tuple[int, bytes], list[Sha256]] = field(default_factory=dict)
     fresh: dict[tuple[int, bytes], Sha256] = field(default_factory=dict)
     returned: set[bytes] = field(default_factory=set)
+
+    @property
+    def profile(self) -> Profile | None:
+        """What the station takes this camera for in this stay: people change profiles, and take them away."""
+        return PROFILES[(len(self.files) + self.stay) % len(PROFILES)]
 
     def settle_limbo(self, fate: Fate, *, what: str) -> None:
         """Let erasures that were not flushed come back, or not."""
@@ -130,6 +153,9 @@ class SimCard:
         if files and self._fate.strikes(Fault.DUPLICATE_NAME, self._camera.name):
             files.append(self._fate.random.choice(files))
         listing = listing_of(files)
+        profile = self._camera.profile
+        if profile is not None:
+            listing = read(listing, contents_of(profile, listing), profile)
         await self._step("listed")
         self._camera.listed[self._stay] = listing
         self._cards.witness.listed(self._camera)

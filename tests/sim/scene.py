@@ -12,10 +12,10 @@ from dockd.app.charging import Gear
 from dockd.app.policy import Policy
 from dockd.app.view import BayView
 from dockd.domain.model import Assurance, BayId, Camera, CameraSerial, VolumeId
-from tests.sim.auditor import Row
 from tests.sim.cameras import SimCamera, SimFile
 from tests.sim.fate import Fate, Fault
 from tests.sim.loop import simulate
+from tests.sim.rows import Row
 from tests.sim.store import ENDPOINT
 from tests.sim.world import ROOM_BYTES, STATION, Setup, World
 

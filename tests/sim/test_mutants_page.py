@@ -32,7 +32,11 @@ def test_every_fault_that_a_harness_plants_is_on_the_page(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "page", ["test_mutants.py", "test_salvage_mutants.py", "test_account_mutants.py", "test_adoption_mutants.py"]
+    "page",
+    [
+        *("test_mutants.py", "test_salvage_mutants.py", "test_account_mutants.py", "test_adoption_mutants.py"),
+        "test_facts_mutants.py",
+    ],
 )
 def test_every_planted_fault_of_the_simulation_is_on_the_page(page: str) -> None:
     text = MUTANTS.read_text(encoding="utf-8")
