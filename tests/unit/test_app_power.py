@@ -1,6 +1,7 @@
 """A station whose bays have switches: what a dark bay shows, and what a weak supply stops."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -163,5 +164,35 @@ def test_a_weak_supply_begins_no_work_on_cards_and_all_goes_on_once_it_holds() -
         await world.rest()
         assert world.clips("A.MP4")[0].state == "erased"
         assert not (await station.view()).weak
+
+    play(scene, gear=gear(charger))
+
+
+@pytest.mark.promise("I4", "I17")
+def test_undervoltage_in_the_middle_of_a_card_pauses_copying_and_what_is_left_is_copied_when_it_is_over() -> None:
+    charger = SimCharger(can=frozenset())
+    clips = {f"{number:04}.MP4": bytes([number]) * 900 for number in range(250)}
+
+    async def scene(world: Scene) -> None:
+        def states() -> Counter[str]:
+            return Counter(str(row.state) for row in world.auditor.rows())
+
+        world.dock(world.camera("cam", clips), 1)
+        await world.until(lambda: states()["found"] < 245)
+        charger.low = True
+        await world.until(lambda: world.running.station._weak)
+        await asyncio.sleep(5)  # what was under way ends
+        left = states()["found"]
+        assert left > 0
+        await asyncio.sleep(1800)
+        assert states()["found"] == left
+        bay = await world.bay(1)
+        assert (bay.lamp, (await world.running.station.view()).weak) == (Lamp.WAIT, True)
+        charger.low = False
+        await asyncio.sleep(50)
+        assert states()["found"] == left  # the supply has to hold for a minute
+        await asyncio.sleep(20)
+        await world.rest()
+        assert states() == {"erased": 250}
 
     play(scene, gear=gear(charger))
