@@ -11,6 +11,8 @@ from hashlib import sha256
 from typing import Any
 
 ORDER = {"found": 0, "held": 0, "copied": 1, "uploaded": 2, "receipted": 3, "erasing": 4, "erased": 5}
+MADE = 5
+"""The schema version from which on a ledger has everything that is read here."""
 BACK = frozenset({"spool-lost", "store-lost", "held", "recopy", "resumed", "erase-failed"})
 """Moves that may lower what was claimed before."""
 STILL_THERE = ("redocked", "erasing", "receipted")
@@ -30,15 +32,21 @@ class Row:
     url: str | None
     receipt: str | None
     spooled: bool
+    facts: str
+    recording: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Book:
-    """What a ledger holds; of its chain the state that it gives each clip, and which clips it took back."""
+    """What a ledger holds; of its chain the state that it gives each clip, and which clips it took back.
+
+    `found` is what the chain says was read of each clip's file when it was found, and its recording: for good.
+    """
 
     rows: Mapping[int, Row] = field(default_factory=dict)
     states: Mapping[int, str] = field(default_factory=dict)
     lowered: frozenset[int] = frozenset()
+    found: Mapping[int, tuple[str, str]] = field(default_factory=dict)
     chain: Sequence[tuple[str, str]] = ()
     """Hash and cause of each entry, in order."""
     dockings: int = 0
@@ -62,6 +70,7 @@ class Reader:
         chain: list[tuple[str, str]] = []
         states: dict[int, str] = {}
         lowered: set[int] = set()
+        found: dict[int, tuple[str, str]] = {}
         before = "0" * 64
         for prev, digest, body in db.execute("SELECT prev, hash, body FROM custody ORDER BY seq"):
             if body not in self._bodies:
@@ -73,12 +82,15 @@ class Reader:
             before = digest
             if entry["to"]:
                 states[entry["clip"]] = entry["to"]
+                if not entry["from"]:
+                    found[entry["clip"]] = _read(entry["facts"]), entry["facts"]["recording"]
                 if _goes_back(entry):
                     lowered.add(entry["clip"])
         return Book(
             rows={row.key: row for row in rows(db)},
             states=states,
             lowered=frozenset(lowered),
+            found=found,
             chain=tuple(chain),
             hashes=frozenset(digest for digest, _ in chain),
             dockings=db.execute("SELECT coalesce(max(key), 0) FROM dockings").fetchone()[0],
@@ -88,14 +100,20 @@ class Reader:
 def rows(db: sqlite3.Connection) -> Iterator[Row]:
     """Read every clip."""
     found = db.execute(
-        "SELECT c.key, d.serial, c.path, c.state, c.sha256, c.clip_id, c.url, c.receipt, c.spooled"
-        " FROM clips c JOIN dockings d ON d.key = c.found_in"
+        "SELECT c.key, d.serial, c.path, c.state, c.sha256, c.clip_id, c.url, c.receipt, c.spooled, c.facts,"
+        " c.recording_id FROM clips c JOIN dockings d ON d.key = c.found_in"
     )
-    for key, serial, path, state, digest, clip_id, url, receipt, spooled in found:
+    for key, serial, path, state, digest, clip_id, url, receipt, spooled, facts, recording in found:
         yield Row(
             key=key, camera=serial, path=path.decode(), state=state, sha256=digest, clip_id=clip_id, url=url,
-            receipt=receipt, spooled=bool(spooled),
+            receipt=receipt, spooled=bool(spooled), facts=facts, recording=recording,
         )  # fmt: skip
+
+
+def _read(facts: Mapping[str, str]) -> str:
+    """Give what was read of a file, as a row has it."""
+    read = {name.removeprefix("read_"): fact for name, fact in facts.items() if name.startswith("read_")}
+    return json.dumps(read, sort_keys=True, separators=(",", ":")) if read else ""
 
 
 def _goes_back(entry: Mapping[str, Any]) -> bool:

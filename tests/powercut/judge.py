@@ -26,7 +26,7 @@ from dockd.edges.keys import PinnedKeys
 from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.start import open_ledger
 from dockd.errors import DockdError
-from tests.powercut.book import ORDER, Book, Reader, Row, rows
+from tests.powercut.book import MADE, ORDER, Book, Reader, Row, rows
 from tests.powercut.rebuild import Wreck
 
 STATION = "north-1"
@@ -81,6 +81,10 @@ class Judge:
         for row in book.rows.values():
             if row.state != book.states.get(row.key):
                 yield f"I11: {_name(row)} is {row.state}, the chain made it {book.states.get(row.key)}"
+            if (row.facts, row.recording) != book.found.get(row.key):
+                yield f"I18: {_name(row)} has {row.facts} of {row.recording}, it was found as {book.found.get(row.key)}"
+            if not row.facts:
+                yield f"I18: {_name(row)} is on record without what its profile read"
             yield from self._row(row, wreck, stored, keys)
         yield from self._claims(claims, book, stored, keys)
         yield from self._erased(claims, book, wreck)
@@ -125,8 +129,8 @@ class Judge:
         if not database.exists() or not database.stat().st_size:
             return Book()
         with closing(sqlite3.connect(database)) as db:
-            if db.execute("PRAGMA user_version").fetchone() == (0,):
-                return Book()
+            if db.execute("PRAGMA user_version").fetchone() < (MADE,):
+                return Book()  # still in its making: its steps are transactions of their own, and no clip is there yet
             (damage,) = db.execute("PRAGMA integrity_check(1)").fetchone()
             if damage != "ok":
                 raise sqlite3.DatabaseError(damage)

@@ -10,18 +10,22 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
 from dockd.app.policy import Policy
-from dockd.app.ports import Attached, Detached, FeedEvent
+from dockd.app.ports import Attached, Cards, Detached, FeedEvent
 from dockd.central.main import CentralOptions, serve
 from dockd.compose import Plan, WireOptions, pinned_keys, running
 from dockd.domain.clip import Change, Move
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import Assurance, BayId, Camera, CameraSerial, Clip, ClipKey, DockingId, StationId, VolumeId
+from dockd.domain.profile import Trigger
 from dockd.edges.ledger.ledger import StationLedger
+from dockd.edges.profiled import ProfiledCards
+from dockd.edges.profiles import load_profiles
 from dockd.edges.tus_http import TusWire
 from dockd.tus.message import Request, Response
 from tests.powercut.plants import plant, put
@@ -102,6 +106,13 @@ class Rounds:
         return Attached(bay=bay, camera=camera, source=str(self._root / "cameras" / serial))
 
 
+def profiled(cards: Cards) -> Cards:
+    """Have cards read by a profile that is another one at the next docking: what was read must stay."""
+    (shipped,) = (profile for profile in load_profiles() if profile.name == "dcf")
+    profiles = cycle((shipped, replace(shipped, name="changed", trigger=Trigger.BUTTON, recording=())))
+    return ProfiledCards(cards, profile_of=lambda _: next(profiles))
+
+
 class ToldLamps:
     """Lamps whose meaning is a claim."""
 
@@ -179,6 +190,7 @@ async def live(order: Order, claims: Claims) -> None:
             keys=pinned_keys([store.public_key], setting="store"),
             feed=rounds,
             lamps=ToldLamps(claims, rounds),
+            pace=profiled,
         )
         async with running(plan) as run:
             while not run.station.settled:  # noqa: ASYNC110 - the station rings no bell for others
