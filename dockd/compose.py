@@ -20,6 +20,7 @@ from dockd.app.policy import Policy
 from dockd.app.ports import CameraFeed, Cards, Lamps
 from dockd.app.station import Ports, Station
 from dockd.config import Config, Erase, Verify
+from dockd.config.wording import meant
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId, Clip, ClipKey
 from dockd.domain.receipt import ReceiptError
@@ -38,10 +39,13 @@ from dockd.edges.ledger.audit import verify_state
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.edges.ledger.start import open_ledger
 from dockd.edges.logs import set_up
+from dockd.edges.profiled import ProfiledCards
+from dockd.edges.profiles import load_profiles
 from dockd.edges.seal import public_key_of, verifies
 from dockd.edges.spool import DiskSpool
 from dockd.edges.systemd import Systemd, systemd_of
 from dockd.edges.tus_http import TusWire, WireOptions
+from dockd.errors import ConfigError, Problem
 from dockd.sim.shift import Shift, simulated_shift
 
 PAGE = 500
@@ -53,6 +57,7 @@ __all__ = [
     "Running",
     "Shift",
     "WireOptions",
+    "cards_by",
     "config_plan",
     "control_socket",
     "log_to",
@@ -236,6 +241,26 @@ def pinned_keys(texts: Sequence[str], *, setting: str) -> PinnedKeys:
 
     """
     return PinnedKeys.read(texts, setting=setting)
+
+
+def cards_by(name: str | None, *, setting: str) -> CardsOf:
+    """Give what opens folders as a profile reads them, without one as they are; `setting` is where it was named.
+
+    Raises:
+        ConfigError: there is no such profile, or a file of profiles cannot be so.
+
+    """
+    if name is None:
+        return FolderCards
+    profiles = {profile.name: profile for profile in load_profiles()}
+    if name not in profiles:
+        expected = f"a profile that there is: {' '.join(profiles) or 'there is none'}"
+        raise ConfigError([Problem(path=setting, value=repr(name), expected=expected, hint=meant(name, [*profiles]))])
+
+    def cards(spool: Path, *, erase: bool, patience: Patience) -> Cards:
+        return ProfiledCards(FolderCards(spool, erase=erase, patience=patience), profile_of=lambda _: profiles[name])
+
+    return cards
 
 
 def config_plan(config: Config, *, feed: CameraFeed, lamps: Lamps, pace: Callable[[Cards], Cards] | None) -> Plan:

@@ -8,12 +8,14 @@ import math
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from dockd.app.policy import Policy
-from dockd.compose import NoLamps, Plan, WireOptions, pinned_keys
+from dockd.compose import NoLamps, Plan, WireOptions, cards_by, pinned_keys
 from dockd.config import Verify
 from dockd.config.rules import station_id, store_url
 from dockd.domain.model import StationId
@@ -22,6 +24,7 @@ from dockd.ingest.card import BAY, CardFeed, attached
 
 SIZE = re.compile(r"([0-9]+)([KMG]?)(?:i?B)?")
 UNITS = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+T = TypeVar("T")
 LEAST_RATE_BYTES_S = 16 << 10
 
 
@@ -63,6 +66,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--json", action="store_true", help="print JSON lines, a summary last")
     add("--station", metavar="ID", help="name of this desk at the store (default: the host's name)")
     add("--camera", metavar="SERIAL", help="serial of the card's camera (default: made from the card)")
+    add(
+        "--profile",
+        metavar="NAME",
+        help="read the card as that of such a camera: its recordings, times and marks are told to the store, and what"
+        " the profile keeps is not erased (default: nothing is read of its names)",
+    )
     add("--state", type=Path, metavar="DIR", help="where ledger and copies are kept between runs")
     add("--ca", type=Path, metavar="FILE", help="certificate authorities to trust (PEM)")
     add("--cert", type=Path, metavar="FILE", help="this desk's certificate (PEM), with --key")
@@ -109,11 +118,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     ]
     limit_bytes_s = _size("--limit", arguments.limit, problems, least=LEAST_RATE_BYTES_S)
     reserve_bytes = _size("--reserve", arguments.reserve, problems, least=0) or 0
-    try:
-        keys = pinned_keys(arguments.store_key, setting="--store-key")
-    except ConfigError as error:
-        raise ConfigError([*problems, *error.problems]) from error
-    if problems:
+    keys = _found(problems, partial(pinned_keys, arguments.store_key, setting="--store-key"))
+    cards = _found(problems, partial(cards_by, arguments.profile, setting="--profile"))
+    if problems or keys is None or cards is None:
         raise ConfigError(problems)
     plan = Plan(
         bays={BAY: "card"},
@@ -138,8 +145,18 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         keys=keys,
         feed=CardFeed(attached(path, serial=arguments.camera, device=arguments.device)),
         lamps=NoLamps(),
+        cards=cards,
     )
     return Settings(plan=plan, as_json=arguments.json, patience_s=arguments.patience)
+
+
+def _found(problems: list[Problem], look: Callable[[], T]) -> T | None:
+    """Look something up, or take down why it is not to be had."""
+    try:
+        return look()
+    except ConfigError as error:
+        problems.extend(error.problems)
+        return None
 
 
 def _host_station() -> str:

@@ -6,9 +6,9 @@ import http.client
 import json
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,13 +20,14 @@ PAGE = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """One clip at the store."""
+    """One clip at the store; `told` is all that it says of it."""
 
     clip_id: str
     sha256: str
     length: int
     seq: int
     stations: tuple[str, ...]
+    told: Mapping[str, Any] = field(repr=False)
 
 
 def stored(base: str) -> dict[bytes, Stored]:
@@ -45,6 +46,7 @@ def stored(base: str) -> dict[bytes, Stored]:
                     length=clip["length"],
                     seq=clip["seq"],
                     stations=tuple(clip["stations"]),
+                    told=clip,
                 )
             following = page["next"]
     return found
