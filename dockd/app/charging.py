@@ -22,7 +22,8 @@ T = TypeVar("T")
 
 TICK_S = 5.0
 READ_S = 2.0
-SWITCH_S = 3.0
+SWITCH_S = 10.0
+"""Somebody may have to be started who switches, on a machine that is busy."""
 SETTLE_S = 20.0
 """So long after it was given power a camera may take to be seen, and to draw what it will draw."""
 WEAK_S = 60.0

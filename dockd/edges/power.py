@@ -37,19 +37,23 @@ class PortSwitch(Protocol):
 class HubPower:
     """Implements the port Power for bays whose hub switches their port."""
 
-    def __init__(self, switch: PortSwitch, *, bays: Collection[BayId]) -> None:
-        """Take the bays that `found` found."""
+    def __init__(self, switch: PortSwitch, *, bays: Mapping[BayId, bool]) -> None:
+        """Take the bays that `found` found, and whether each had power."""
         self._switch = switch
         self._bays = frozenset(bays)
+        # A port loses its power by nobody else: one that is known to have it need not be given it. It may come back by
+        # itself, with its hub, so that a cut is always asked for.
+        self._powered = {bay for bay, on in bays.items() if on}
 
     @classmethod
     async def found(cls, switch: PortSwitch, *, wanted: Collection[BayId]) -> tuple["HubPower", Mapping[BayId, str]]:
         """Ask for the switch of every bay that should have one; give those that have, and why the others have not."""
+        found: dict[BayId, bool] = {}
         missing: dict[BayId, str] = {}
 
         async def ask(bay: BayId) -> None:
             try:
-                await switch.powered(bay)
+                found[bay] = await switch.powered(bay)
             except (PermanentError, TransientError) as error:
                 missing[bay] = str(error)
 
@@ -57,7 +61,7 @@ class HubPower:
         async with asyncio.TaskGroup() as group:
             for bay in wanted:
                 group.create_task(ask(bay), name=f"switch of bay {bay}")
-        return cls(switch, bays=frozenset(wanted) - missing.keys()), missing
+        return cls(switch, bays=found), missing
 
     def switchable(self) -> frozenset[BayId]:
         """Say which bays can be switched."""
@@ -67,11 +71,16 @@ class HubPower:
         """Switch a bay's port; fine where it is so already."""
         if bay not in self._bays:
             raise InvariantError(f"bay {bay}: it cannot be switched, expected one of {sorted(self._bays)}")
+        if on and bay in self._powered:
+            return
+        self._powered.discard(bay)
         try:
             await self._switch.power(bay, on=on)
         except PermanentError as error:
             # It could be when it was found: perhaps its hub is away for a moment.
             raise TransientError(Reason.POWER, str(error)) from error
+        if on:
+            self._powered.add(bay)
 
 
 class StationPower:

@@ -114,7 +114,7 @@ async def test_where_nothing_is_ever_switched_a_bay_that_was_left_dark_has_power
         assert gear.power.switchable() == frozenset()
         assert station.ports.on == {ONE: True}
         assert ("INFO", "power: bays that can be switched: 1 3, and never are") in said(caplog)
-    station.ports.away = True
+    station.ports.on[ONE], station.ports.away = False, True
     async with station.gear(Charging(switch=Switch.NEVER)):
         assert said(caplog)[-1] == ("WARNING", "power: bay 1: the hub does not answer")
 

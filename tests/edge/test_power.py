@@ -49,6 +49,26 @@ async def test_a_port_that_could_be_switched_and_cannot_now_may_be_able_to_later
         await power.set(ONE, on=False)
 
 
+async def test_a_port_that_is_known_to_have_power_is_not_asked_to_give_it_and_any_other_is() -> None:
+    ports = Ports()
+    power, _ = await HubPower.found(ports, wanted=[ONE, TWO])
+    ports.away = {ONE}
+    await power.set(ONE, on=True)  # it had power when it was found
+    ports.away = set()
+    await power.set(TWO, on=True)
+    assert ports.on == {ONE: True, TWO: True}
+    ports.away = {TWO}
+    with pytest.raises(TransientError):
+        await power.set(TWO, on=False)
+    ports.away, ports.on[TWO] = set(), False  # it was cut all the same
+    await power.set(TWO, on=True)
+    assert ports.on[TWO]
+    await power.set(TWO, on=False)
+    ports.on[TWO] = True  # it came back with its hub
+    await power.set(TWO, on=False)
+    assert not ports.on[TWO]
+
+
 async def test_hub_ports_and_relays_are_switched_as_one() -> None:
     hub, relays = SimCharger(can=frozenset({ONE})), SimCharger(can=frozenset({TWO}))
     power = StationPower([hub, relays])
