@@ -18,7 +18,15 @@ from dockd import cli, ctl
 from dockd.central.declaration import declare
 from dockd.config import check_files, parse
 from dockd.domain.canonical import b64url_decode
-from dockd.domain.metadata import MAX_NAME_BYTES, metadata_header, metadata_of, metadata_sha256
+from dockd.domain.contents import Role
+from dockd.domain.facts import MOST_CHARS, NAMES
+from dockd.domain.metadata import (
+    MAX_NAME_BESIDE_FACTS_BYTES,
+    MAX_NAME_BYTES,
+    metadata_header,
+    metadata_of,
+    metadata_sha256,
+)
 from dockd.domain.model import (
     Camera,
     CameraSerial,
@@ -34,6 +42,8 @@ from dockd.domain.model import (
     Tag,
     VolumeId,
 )
+from dockd.domain.profile import Mark, Trigger
+from dockd.domain.recorded import OffsetSource, Standing
 from dockd.edges.keys import PinnedKeys
 from dockd.tus import headers
 
@@ -228,6 +238,7 @@ def clip_with_every_fact() -> Clip:
         urgent=True,
         sha256=Sha256("0" * 64),
         clip_id=ClipId("0" * 64),
+        facts=tuple((name, "unknown") for name in NAMES),
     )
 
 
@@ -238,6 +249,20 @@ def test_the_metadata_keys_are_those_that_a_store_is_told() -> None:
     (tags,) = (row[1] for row in rows(wire) if row[0] == "`tags`")
     assert re.findall(r"`([\w-]+)`", tags) == sorted(tag.value for tag in Tag)
     assert f"{MAX_NAME_BYTES:,} bytes" in wire
+    assert f"what a profile read {MAX_NAME_BESIDE_FACTS_BYTES:,} |" in wire
+    assert f"at most {MOST_CHARS} characters" in wire
+
+
+def test_the_words_of_facts_are_those_that_a_profile_reads() -> None:
+    said: dict[str, set[str]] = {}
+    for key, what in (row for row in rows(section("Names on the wire")) if len(row) == 2):
+        said[key.partition(",")[0].strip("`")] = set(re.findall(r"`([a-z-]+)`", what))
+    marks = next(row[1] for row in rows(section("Names on the wire")) if row[0] == "`marks`" and "`event`" in row[1])
+    assert said["recorded_is"] == set(Standing)
+    assert said["trigger"] == set(Trigger) - {Trigger.UNKNOWN}
+    assert said["clock_offset"] == set(OffsetSource)
+    assert set(re.findall(r"`([a-z-]+)`", marks)) == {*Mark, "none"}
+    assert said["profile"] == {*Role}
 
 
 def test_the_headers_are_spelled_as_they_are_sent() -> None:
