@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from dockd.ctl import accounting, cameras, looking, pointing, quarantine
+from dockd.ctl import accounting, cameras, looking, mapping, pointing, quarantine
 from dockd.ctl.desk import Daemon, Desk
 from dockd.ctl.exits import EPILOG, EX_CONFIG, EX_FAILED, EX_IOERR, EX_NOINPUT, EX_NOPERM, EX_OK, EX_UNAVAILABLE
 from dockd.ctl.printing import shown
@@ -102,6 +102,8 @@ def _parser() -> argparse.ArgumentParser:
     quarantine.add_arguments(held, common)
     summary = "Have a bay's light blink white, twice a second, to find the bay; its camera may stay or go as before."
     pointing.add_arguments(command("identify", summary, pointing.identify))
+    summary = "Say which port a camera was just plugged into, and which bay that is; needs no daemon."
+    mapping.add_arguments(commands.add_parser("map", help=summary, description=summary, epilog=EPILOG))
     summary = "What profiles of cameras make of a device and of its card; needs no daemon."
     cameras.add_arguments(commands.add_parser("cameras", help=summary, description=summary, epilog=EPILOG))
     check = command("verify", "Check the whole custody chain and every receipt.", looking.verify)

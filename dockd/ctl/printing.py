@@ -22,6 +22,11 @@ def stream_json(name: str, rows: Iterator[Document]) -> None:
     print("\n]}")
 
 
+def print_row(row: Document) -> None:
+    """Print one JSON object on a line of its own, at once: others may come much later."""
+    print(json.dumps(row), flush=True)
+
+
 def say(*lines: str) -> None:
     """Print lines; whatever came from a camera, a store or a damaged ledger is in them, it stays within its line."""
     for line in lines:

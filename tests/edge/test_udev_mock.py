@@ -1,4 +1,4 @@
-"""The feed by the real pyudev and libudev, on mock devices: umockdev stands in for sysfs, udev and netlink."""
+"""The feed and dockctl map by the real pyudev, on mock devices: umockdev stands in for sysfs, udev and netlink."""
 
 import contextlib
 import json
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -55,11 +55,11 @@ class MockDock:
             assert said[0] == "heard", said
             self.heard = said[1]
 
-    def close(self) -> None:
+    def close(self) -> int:
         assert self._process.stdin is not None
         self._process.stdin.close()
         try:
-            self._process.wait(timeout=PATIENCE_S)
+            return self._process.wait(timeout=PATIENCE_S)
         finally:
             # umockdev ends a dock that misuses it, and not who watches.
             with contextlib.suppress(ProcessLookupError):
@@ -70,11 +70,11 @@ class MockDock:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                self._said.put(json.loads(line) if line.startswith("[") else ["noise", line])
+                self._said.put(json.loads(line) if line.startswith("[") else ["said", line])
 
 
-@pytest.fixture
-def dock() -> Iterator[MockDock]:
+def mocked(*watcher: object) -> MockDock:
+    """Start who watches, among mock devices."""
     wrapper = shutil.which("umockdev-wrapper")
     bound = Path(SYSTEM_PYTHON).exists() and not subprocess.run([SYSTEM_PYTHON, "-c", BINDINGS], check=False).returncode
     if wrapper is None or not bound:
@@ -82,18 +82,26 @@ def dock() -> Iterator[MockDock]:
             pytest.fail(MISSING)
         pytest.skip(MISSING)
     process = subprocess.Popen(
-        [wrapper, SYSTEM_PYTHON, ROOT / "tests/mock_dock.py", sys.executable, ROOT / "tests/mock_watcher.py"],
+        [wrapper, SYSTEM_PYTHON, ROOT / "tests/mock_dock.py", sys.executable, *map(str, watcher)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
-    dock = MockDock(process)
-    assert dock.told(14) == [["empty", bay] for bay in range(1, 15)]
-    yield dock
-    dock.close()
-    assert process.returncode == 0
+    return MockDock(process)
+
+
+@pytest.fixture
+def dock() -> Iterator[MockDock]:
+    dock = mocked(ROOT / "tests/mock_watcher.py")
+    try:
+        assert dock.told(14) == [["empty", bay] for bay in range(1, 15)]
+        yield dock
+    finally:
+        code = dock.close()
+    assert code == 0
 
 
 def attached(bay: int, serial: str) -> list[Any]:
@@ -140,3 +148,61 @@ def test_a_storm_of_2000_announcements_tells_nothing_new_and_hides_nothing(dock:
         dock.until_heard(before + 6)
     dock.do("pull", 6, "heard")
     assert dock.told(1) == [["detached", 6]]
+
+
+# --- dockctl map ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def mapping() -> Iterator[Callable[..., MockDock]]:
+    docks: list[MockDock] = []
+
+    def start(*options: str) -> MockDock:
+        docks.append(mocked("-m", "dockd.ctl", "map", "--board", ROOT / "hw/boards/emulated-14.toml", *options))
+        assert docks[-1].told(1) == [["said", "dockctl: plug a camera into a bay; Ctrl-C ends\n"]]
+        return docks[-1]
+
+    try:
+        yield start
+    finally:
+        for dock in docks:
+            dock.close()
+
+
+def test_an_installer_is_told_port_and_bay_of_what_was_just_plugged_in(mapping: Callable[..., MockDock]) -> None:
+    dock = mapping("--json")
+    for number, (bay, serial) in enumerate([(3, "CAM-3"), (8, "../../\x1b[31m<script>"), (3, "CAM-3")], start=1):
+        dock.do("plug", bay, serial, "vfat")
+        ((_, line),) = dock.told(1)
+        assert line.isascii()
+        assert json.loads(line) == {
+            "port": f"pci-0000:00:10.0-usb-0:1.{bay}",
+            "bay": {3: 3, 8: None}[bay],
+            "vendor": "2672",
+            "product": "0049",
+            "serial": serial,
+            "model": "Cam",
+        }, number
+        dock.do("again", bay, 3)
+        dock.do("pull", bay, "heard")
+
+
+def test_whoever_waits_for_one_is_told_it_in_words_and_is_done(mapping: Callable[..., MockDock]) -> None:
+    dock = mapping("--once", "--timeout", "60")
+    dock.do("plug", 4, "a\u202eb", "vfat")
+    ((_, line),) = dock.told(1)
+    assert line == "pci-0000:00:10.0-usb-0:1.4  bay 4  2672:0049  Cam  serial a\\u202eb\n"
+
+
+def test_whoever_waits_in_vain_is_told_by_the_exit_code() -> None:
+    arguments = [sys.executable, "-m", "dockd.ctl", "map", "--timeout", "0.05"]
+    ended = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (ended.returncode, ended.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(("option", "value", "code"), [("--timeout", "0", 2), ("--board", "no-such-board", 78)])
+def test_a_wrong_option_is_said_before_anything_is_waited_for(option: str, value: str, code: int) -> None:
+    arguments = [sys.executable, "-m", "dockd.ctl", "map", option, value]
+    ended = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
+    assert (ended.returncode, ended.stdout) == (code, "")
+    assert value in ended.stderr

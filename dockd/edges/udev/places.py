@@ -4,6 +4,7 @@ Owns the names that the kernel gives USB devices. Source: Documentation/driver-a
 """
 
 import re
+from collections.abc import Iterable
 
 from dockd.domain.usb import PortPath, port_path_of
 
@@ -24,3 +25,16 @@ def port_of(devpath: str, id_path: str, *, host: str) -> PortPath | None:
     if found is None or not host.endswith(f"-{found['controller']}"):
         return None
     return port_path_of(f"{host}-usb-0:{found['chain']}")
+
+
+def host_above(above: Iterable[tuple[str, str]]) -> str:
+    """Name the controller of a device, by subsystem and name of all that it is below, the nearest first; "" for none.
+
+    Of bridges in a row only the nearest has a place in the name. Source: systemd, src/udev/udev-builtin-path_id.c.
+    """
+    host, below = "", ""
+    for subsystem, name in above:
+        if subsystem in {"pci", "platform"} and subsystem != below:
+            host = f"{subsystem}-{name}-{host}"
+        below = subsystem
+    return host.removesuffix("-")

@@ -21,7 +21,7 @@ import pyudev
 from dockd.domain.matching import CardIds
 from dockd.domain.plugged import Device, Devices, Kind
 from dockd.domain.usb import UsbIds
-from dockd.edges.udev.places import port_of
+from dockd.edges.udev.places import host_above, port_of
 
 MOST_AT_ONCE = 200
 """Announcements taken in one go: other tasks get their turn in a storm."""
@@ -63,9 +63,9 @@ class Heard:
 
 
 class Watch:
-    """The USB and block devices below one controller."""
+    """The USB and block devices below one controller, or below all of them."""
 
-    def __init__(self, *, host: str, source: Literal["udev", "kernel"] = "udev") -> None:
+    def __init__(self, *, host: str | None = None, source: Literal["udev", "kernel"] = "udev") -> None:
         """Begin to listen; `kernel` hears of devices before udev has looked at them, and where no udev runs.
 
         Raises:
@@ -137,7 +137,8 @@ class Watch:
     def _read(self, device: pyudev.Device) -> Device | None:
         said = _Said(device.properties)
         kind = _KINDS.get((said["SUBSYSTEM"], said["DEVTYPE"]))
-        port = port_of(device.device_path, said["ID_PATH"], host=self._host)
+        host = self._host if self._host is not None else host_above(_above(device))
+        port = port_of(device.device_path, said["ID_PATH"], host=host)
         if kind is None or port is None:
             return None
         return Device(
@@ -168,6 +169,12 @@ class _Said:
             return self._properties.get(name, "")
         except UnicodeDecodeError:  # a device may say anything
             return ""
+
+
+def _above(device: pyudev.Device) -> Iterator[tuple[str, str]]:
+    """Give subsystem and name of everything that a device is below, the nearest first."""
+    for parent in device.ancestors:
+        yield parent.subsystem or "", parent.sys_name
 
 
 def _card(said: _Said) -> CardIds | None:
