@@ -97,13 +97,19 @@ class ExpanderTable(HardwareTable, frozen=True, kw_only=True):
     lines: Annotated[int, Meta(ge=1, le=MOST_LINES)]
 
 
-class BoardTable(HardwareTable, frozen=True, kw_only=True):
-    """A board with its hubs and bays."""
+class ControllerTable(HardwareTable, frozen=True, kw_only=True):
+    """One USB host controller."""
 
-    name: Label
     host: Annotated[str, Meta(extra={"rule": _host})]
     most_usb_devices: Annotated[int, Meta(ge=1, le=255)]
     other_usb_devices: Annotated[int, Meta(ge=0, le=255)] = 0
+
+
+class BoardTable(ControllerTable, frozen=True, kw_only=True):
+    """A board with its hubs and bays; its own controller is the first."""
+
+    name: Label
+    more_controllers: Annotated[tuple[ControllerTable, ...], Meta(min_length=0, max_length=7)] = ()
     budget_ma: Annotated[int, Meta(ge=100, le=100_000)]
     gpio_lines: tuple[Annotated[str, Meta(extra={"rule": _header})], ...] = ()
     expanders: Annotated[tuple[ExpanderTable, ...], Meta(min_length=0, max_length=16)] = ()

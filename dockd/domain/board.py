@@ -90,21 +90,46 @@ class Expander:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Controller:
+    """One USB host controller.
+
+    `most_usb_devices` is what it can have at once, hubs included; `other_usb_devices` what hangs there beside the bays
+    and their hubs.
+    """
+
+    host: str
+    most_usb_devices: int
+    other_usb_devices: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
     """A board with its hubs and bays. Problems may be in it until `problems` says that there are none.
 
-    `most_usb_devices` is what the controller can have at once, hubs included; `other_usb_devices` what hangs there
-    beside the bays and their hubs; `gpio_lines` are the BCM lines that are free for bays.
+    The first controller is `host` and the two numbers beside it, as of a `Controller`; `gpio_lines` are the BCM lines
+    that are free for bays.
     """
 
     name: str
     host: str
     most_usb_devices: int
     other_usb_devices: int
+    more_controllers: tuple[Controller, ...] = ()
     budget_ma: int
     gpio_lines: frozenset[int]
     expanders: Mapping[str, Expander]
     bays: Mapping[BayId, Wiring]
+
+    @property
+    def controllers(self) -> tuple[Controller, ...]:
+        """All of them."""
+        most, others = self.most_usb_devices, self.other_usb_devices
+        return (Controller(host=self.host, most_usb_devices=most, other_usb_devices=others), *self.more_controllers)
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """Give their names, as ID_PATH begins."""
+        return tuple(controller.host for controller in self.controllers)
 
     def bay_at(self, port: PortPath) -> BayId | None:
         """Say which bay a port is."""
@@ -171,8 +196,8 @@ def _ports(board: Board) -> Iterator[Clash]:
     hubs = {hub: bay for bay, wiring in board.bays.items() for hub in hubs_above(wiring.port)}
     for bay, wiring in board.bays.items():
         port = wiring.port
-        if host_of(port) != board.host:
-            yield Clash(bay=bay, part=Part.PORT, value=port, expected=f"a port of host {board.host}")
+        if host_of(port) not in board.hosts:
+            yield Clash(bay=bay, part=Part.PORT, value=port, expected=f"a port of host {' or '.join(board.hosts)}")
         if port in hubs:
             expected = f"the port of a camera: bay {hubs[port]} is behind a hub in it"
             yield Clash(bay=bay, part=Part.PORT, value=port, expected=expected)
@@ -208,11 +233,14 @@ def _sensors(board: Board) -> Iterator[Clash]:
 
 
 def _devices(board: Board) -> Iterator[Clash]:
-    hubs = {hub for wiring in board.bays.values() for hub in hubs_above(wiring.port)}
-    if len(board.bays) + len(hubs) + board.other_usb_devices > board.most_usb_devices:
-        value = f"{len(board.bays)} bays, {len(hubs)} hubs, {board.other_usb_devices} others"
-        expected = f"at most {board.most_usb_devices} USB devices, which is what {board.host} can have at once"
-        yield Clash(bay=None, part=None, value=value, expected=expected)
+    for controller in board.controllers:
+        ports = [wiring.port for wiring in board.bays.values() if host_of(wiring.port) == controller.host]
+        hubs, others = {hub for port in ports for hub in hubs_above(port)}, controller.other_usb_devices
+        if len(ports) + len(hubs) + others > controller.most_usb_devices:
+            value = f"{len(ports)} bays, {len(hubs)} hubs, {others} others"
+            most = controller.most_usb_devices
+            expected = f"at most {most} USB devices, which is what {controller.host} can have at once"
+            yield Clash(bay=None, part=None, value=value, expected=expected)
 
 
 def _twice(claims: Sequence[tuple[BayId, Part, T]], *, shown: Callable[[T], str], wanted: str) -> Iterator[Clash]:

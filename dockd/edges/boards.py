@@ -3,8 +3,9 @@
 Owns where hw/ lies, in a checkout and in an installed dockd, and how a file's tables become a `Board`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from dockd.config.board_table import BoardTable, PowerSwitch, WiringTable
 from dockd.config.rules import of_bays
@@ -13,6 +14,7 @@ from dockd.config.wording import MISSING, Finding, shown
 from dockd.domain.board import (
     Board,
     Clash,
+    Controller,
     Expander,
     LampPins,
     NoPower,
@@ -69,13 +71,8 @@ def read_board(path: Path) -> Board:
 def _between(settings: Settings) -> Iterator[Finding]:
     """Give what a `Board` could not say any more: names that are there twice, a relay without its line."""
     yield from of_bays(settings["bays"])
-    first: dict[object, int] = {}
-    for index, table in enumerate(_tables(settings, "expanders")):
-        name = table["name"]
-        if name in first:
-            path, expected = ("expanders", index, "name"), f"a name of its own: expanders[{first[name]}] has it"
-            yield Finding(path=path, value=shown(path, name), expected=expected)
-        first.setdefault(name, index)
+    yield from _once(settings, "expanders", "name", "a name of its own")
+    yield from _once(settings, "more_controllers", "host", "a controller of its own", first={settings["host"]: "host"})
     for index, table in enumerate(_tables(settings, "bays")):
         wanted, given = table.get("power") == PowerSwitch.RELAY, "relay" in table
         if wanted and not given:
@@ -83,6 +80,18 @@ def _between(settings: Settings) -> Iterator[Finding]:
         if given and not wanted:
             path = ("bays", index, "relay")
             yield Finding(path=path, value=shown(path, table["relay"]), expected='no line unless power = "relay"')
+
+
+def _once(
+    settings: Settings, array: str, key: str, wanted: str, *, first: Mapping[object, str] = MappingProxyType({})
+) -> Iterator[Finding]:
+    """Give the tables of an array whose key has a value that an earlier one has, or that is had by something else."""
+    had = dict(first)
+    for index, table in enumerate(_tables(settings, array)):
+        value, path = table[key], (array, index, key)
+        if value in had:
+            yield Finding(path=path, value=shown(path, value), expected=f"{wanted}: {had[value]} has it")
+        had.setdefault(value, f"{array}[{index}]")
 
 
 def _tables(settings: Settings, array: str) -> list[Settings]:
@@ -96,6 +105,10 @@ def _board(table: BoardTable) -> Board:
         host=table.host,
         most_usb_devices=table.most_usb_devices,
         other_usb_devices=table.other_usb_devices,
+        more_controllers=tuple(
+            Controller(host=it.host, most_usb_devices=it.most_usb_devices, other_usb_devices=it.other_usb_devices)
+            for it in table.more_controllers
+        ),
         budget_ma=table.budget_ma,
         gpio_lines=frozenset(line_of(text).number for text in table.gpio_lines),
         expanders={it.name: Expander(device=it.device, lines=it.lines) for it in table.expanders},

@@ -9,11 +9,11 @@ from dataclasses import replace
 from hypothesis import given, settings, strategies as st
 
 from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent, Unknown
-from dockd.domain.board import Board
+from dockd.domain.board import Board, Controller
 from dockd.domain.matching import CardIds
 from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
 from dockd.domain.plugged import Devices
-from dockd.domain.usb import UsbIds
+from dockd.domain.usb import PortPath, UsbIds
 from dockd.edges.boards import load_board
 from dockd.edges.udev.feed import UdevFeed
 from dockd.edges.udev.watch import Came, Heard, News, Went
@@ -75,7 +75,7 @@ class Listener:
 
     def __init__(self, hub: Hub, *, board: Board = ONE, reconcile_s: float = 60.0, settle_s: float = 30.0) -> None:
         self.told = Told(hub)
-        self.hosts: list[str] = []
+        self.hosts: list[str | None] = []
         self.arrivals: list[str] = []
         feed = UdevFeed(
             board=board,
@@ -95,7 +95,7 @@ class Listener:
         assert isinstance(self.events, AsyncGenerator)
         await self.events.aclose()
 
-    def _listen(self, host: str) -> Told:
+    def _listen(self, host: str | None) -> Told:
         self.hosts.append(host)
         return self.told
 
@@ -116,6 +116,19 @@ async def test_every_bay_is_told_at_the_start_and_the_feed_listens_to_the_boards
     async with listening(hub, board=TWO) as listener:
         assert await listener.next(2) == [Empty(bay=BayId(1)), attached(2, "CAM-2")]
         assert listener.hosts == [HOST]
+
+
+async def test_bays_on_two_controllers_are_told_alike_and_the_feed_listens_to_every_controller() -> None:
+    port = PortPath("pci-0000:00:11.0-usb-0:1.1")
+    second = Controller(host="pci-0000:00:11.0", most_usb_devices=32)
+    board = replace(
+        TWO, more_controllers=(second,), bays={**ONE.bays, BayId(2): replace(ONE.bays[BayId(1)], port=port)}
+    )
+    hub = Hub()
+    hub.plug("1.1", "CAM-2", lambda it: replace(it, port=port))
+    async with listening(hub, board=board) as listener:
+        assert await listener.next(2) == [Empty(bay=BayId(1)), attached(2, "CAM-2")]
+        assert listener.hosts == [None]
 
 
 async def test_a_camera_is_told_once_when_it_comes_and_once_when_it_goes_however_often_it_is_announced() -> None:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from dockd.domain.board import Board, Expander, LampPins, Line, NoPower, PortPower, Relay, Sensor, Wiring
+from dockd.domain.board import Board, Controller, Expander, LampPins, Line, NoPower, PortPower, Relay, Sensor, Wiring
 from dockd.domain.model import BayId
 from dockd.domain.usb import PortPath
 from dockd.edges.boards import hardware_folder, load_board
@@ -115,6 +115,24 @@ def test_what_clashes_is_said_with_its_path_in_the_file(tmp_path: Path) -> None:
     ]
 
 
+MORE = """
+[[more_controllers]]
+host = "pci-0000:00:11.0"
+most_usb_devices = 8
+other_usb_devices = 1
+"""
+
+
+def test_a_second_controller_is_read_and_its_ports_are_the_boards(tmp_path: Path) -> None:
+    other = THREE.replace("00:10.0", "00:11.0")
+    read = board(tmp_path, HEAD + MORE + ONE + other)
+    assert read.more_controllers == (Controller(host="pci-0000:00:11.0", most_usb_devices=8, other_usb_devices=1),)
+    assert read.bays[BayId(3)].port == "pci-0000:00:11.0-usb-0:1.3"
+    assert refused(tmp_path, HEAD + ONE + other) == [
+        "mine.toml: bays[1].port: pci-0000:00:11.0-usb-0:1.3: expected a port of host pci-0000:00:10.0"
+    ]
+
+
 def test_more_bays_than_the_controller_can_have_are_refused(tmp_path: Path) -> None:
     text = (HEAD + ONE + TWO).replace("most_usb_devices = 32", "most_usb_devices = 2")
     said = "2 bays, 1 hubs, 0 others: expected at most 2 USB devices, which is what pci-0000:00:10.0 can have at once"
@@ -130,6 +148,14 @@ def test_more_bays_than_the_controller_can_have_are_refused(tmp_path: Path) -> N
         (
             HEAD + HEAD.partition("[[")[1] + HEAD.partition("[[")[2] + THREE,
             'expanders[1].name: "a": expected a name of its own: expanders[0] has it',
+        ),
+        (
+            HEAD + MORE.replace("00:11.0", "00:10.0") + THREE,
+            'more_controllers[0].host: "pci-0000:00:10.0": expected a controller of its own: host has it',
+        ),
+        (
+            HEAD + MORE.replace("00:11.0", "1") + MORE.replace("00:11.0", "1") + THREE,
+            'more_controllers[1].host: "pci-0000:1": expected a controller of its own: more_controllers[0] has it',
         ),
         (HEAD + THREE + "lamp = 3", "bays[0].lamp: 3: expected a table, written { ... }"),
         (

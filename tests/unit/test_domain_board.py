@@ -7,6 +7,7 @@ import pytest
 from dockd.domain.board import (
     Board,
     Clash,
+    Controller,
     Expander,
     LampPins,
     Line,
@@ -134,6 +135,34 @@ def test_more_devices_than_the_controller_can_have_are_refused_hubs_and_others_i
     full = replace(BOARD, other_usb_devices=1)
     expected = "at most 3 USB devices, which is what pci-0000:00:10.0 can have at once"
     assert list(problems(full)) == [Clash(bay=None, part=None, value="2 bays, 1 hubs, 1 others", expected=expected)]
+
+
+SECOND = Controller(host="pci-0000:00:11.0", most_usb_devices=2)
+BOTH = replace(
+    with_second(replace(TWO, port=PortPath("pci-0000:00:11.0-usb-0:1.2"))),
+    most_usb_devices=2,
+    more_controllers=(SECOND,),
+)
+
+
+def test_bays_on_two_controllers_are_counted_at_each() -> None:
+    assert BOTH.hosts == (HOST, "pci-0000:00:11.0")
+    assert found(BOTH) == []
+    assert found(replace(BOTH, more_controllers=(replace(SECOND, other_usb_devices=1),))) == [
+        (
+            None,
+            None,
+            "1 bays, 1 hubs, 1 others",
+            "at most 2 USB devices, which is what pci-0000:00:11.0 can have at once",
+        )
+    ]
+
+
+def test_a_port_of_none_of_two_controllers_is_refused() -> None:
+    port = PortPath("pci-0000:00:12.0-usb-0:1.2")
+    assert found(replace(BOTH, bays={BayId(1): ONE, BayId(2): replace(TWO, port=port)})) == [
+        (2, Part.PORT, port, "a port of host pci-0000:00:10.0 or pci-0000:00:11.0")
+    ]
 
 
 @pytest.mark.parametrize("text", ["GPIO17", "GPIO0", "a:3", "lamps-2_b:255"])

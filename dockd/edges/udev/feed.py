@@ -63,13 +63,13 @@ class UdevFeed:
         board: Board,
         known: Known,
         arriving: Callable[[BayId, UsbIds], None] = lambda _bay, _ids: None,
-        listen: Callable[[str], Announcements] = lambda host: Watch(host=host),
+        listen: Callable[[str | None], Announcements] = lambda host: Watch(host=host),
         reconcile_s: float = RECONCILE_S,
         settle_s: float = SETTLE_S,
     ) -> None:
-        """Take what is needed; `listen` opens the announcements of a controller."""
+        """Take what is needed; `listen` opens the announcements of a controller, or of all."""
         self._bays = {wiring.port: bay for bay, wiring in board.bays.items()}
-        self._host = board.host
+        self._host = None if board.more_controllers else board.host
         self._known = known
         self._arriving = arriving
         self._listen = listen
