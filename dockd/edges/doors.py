@@ -58,7 +58,8 @@ class Doors:
     def arriving(self, bay: BayId, ids: UsbIds, group: asyncio.TaskGroup) -> None:
         """Let somebody in who may become a camera, in a task of the group; whoever came there before is not waited for.
 
-        A refusal is logged: what is not let in stays a stranger.
+        A refusal is logged: what is not let in stays a stranger. A helper that says nothing, or "later", is asked as
+        long as somebody is there: on a station that is short of everything a camera would otherwise wait for ever.
         """
         before = self._arrivals.get(bay)
         if before is not None:
@@ -104,13 +105,19 @@ class Doors:
             raise CameraGoneError(say)
 
     async def _arrival(self, bay: BayId, ids: UsbIds) -> None:
-        try:
-            async with self._turns[bay]:
-                await self._patiently(lambda: self._helper.authorise(bay, vendor=ids.vendor, product=ids.product))
-        except CameraGoneError as error:
-            _log.info("bay %s: %s left before it was let in: %s", bay, ids, error)
-        except (ListingError, PermanentError, TransientError) as error:
-            _log.warning("bay %s: %s is not let in: %s", bay, ids, error)
+        while True:
+            try:
+                async with self._turns[bay]:
+                    await self._patiently(lambda: self._helper.authorise(bay, vendor=ids.vendor, product=ids.product))
+            except CameraGoneError as error:
+                _log.info("bay %s: %s left before it was let in: %s", bay, ids, error)
+            except TransientError as error:
+                _log.warning("bay %s: %s is not let in yet: %s", bay, ids, error)
+                await asyncio.sleep(MOST_WAIT_S)
+                continue
+            except (ListingError, PermanentError) as error:
+                _log.warning("bay %s: %s is not let in: %s", bay, ids, error)
+            return
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask again for a bounded time while the answer is "later"."""

@@ -1,0 +1,51 @@
+"""Who is plugged into a bay is let in by root's helper, however long that takes to answer."""
+
+import asyncio
+import errno
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dockd.edges.doors import Doors
+from dockd.edges.helper import Helper
+from tests.copier_parts import a_dock
+from tests.mount_parts import BAY, IDS, Bay, a_bay
+
+MANY = 100
+
+
+@pytest.fixture
+def bay(tmp_path: Path) -> Iterator[Bay]:
+    with a_bay(a_dock(tmp_path)) as bay:
+        yield bay
+
+
+async def arrived(bay: Bay) -> None:
+    """Have somebody arrive, and see it through to its end."""
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        Doors(Helper(bay.socket, deadline_s=20.0), patience_s=0.0).arriving(BAY, IDS, group)
+
+
+@pytest.mark.promise("I17")
+async def test_a_helper_that_has_no_time_is_asked_for_as_long_as_the_camera_is_there(
+    bay: Bay, caplog: pytest.LogCaptureFixture
+) -> None:
+    bay.helper.refusals["authorise"].extend([errno.EAGAIN, errno.ETIMEDOUT])
+    await arrived(bay)
+    assert bay.helper.asked == ["authorise"]
+    assert caplog.text.count("is not let in yet") == 2
+
+
+@pytest.mark.parametrize(
+    ("number", "say"), [(errno.ENODEV, "left before it was let in"), (errno.EPERM, "is not let in: ")]
+)
+async def test_a_camera_that_left_or_is_refused_is_not_asked_for_again(
+    bay: Bay, caplog: pytest.LogCaptureFixture, number: int, say: str
+) -> None:
+    caplog.set_level(logging.INFO)
+    bay.helper.refusals["authorise"].extend([number] * MANY)
+    await arrived(bay)
+    assert len(bay.helper.refusals["authorise"]) == MANY - 1
+    assert say in caplog.text
