@@ -16,6 +16,10 @@ from dockd.domain.model import BayId
 from dockd.errors import InvariantError, PermanentError, Reason, TransientError
 
 
+AT_ONCE = 4
+"""So many bays are asked for at a time: each question starts a process, and a hub may not answer at all."""
+
+
 class PortSwitch(Protocol):
     """What is needed of root's helper."""
 
@@ -51,13 +55,15 @@ class HubPower:
         found: dict[BayId, bool] = {}
         missing: dict[BayId, str] = {}
 
-        async def ask(bay: BayId) -> None:
-            try:
-                found[bay] = await switch.powered(bay)
-            except (PermanentError, TransientError) as error:
-                missing[bay] = str(error)
+        few = asyncio.Semaphore(AT_ONCE)
 
-        # All at once: a hub that does not answer costs its deadline once, and not for each of its ports.
+        async def ask(bay: BayId) -> None:
+            async with few:
+                try:
+                    found[bay] = await switch.powered(bay)
+                except (PermanentError, TransientError) as error:
+                    missing[bay] = str(error)
+
         async with asyncio.TaskGroup() as group:
             for bay in wanted:
                 group.create_task(ask(bay), name=f"switch of bay {bay}")

@@ -1,5 +1,7 @@
 """Which bays can be switched: the switches found behind root's helper, and several kinds of switches as one."""
 
+import asyncio
+
 import pytest
 
 from dockd.domain.model import BayId
@@ -47,6 +49,28 @@ async def test_a_port_that_could_be_switched_and_cannot_now_may_be_able_to_later
     ports.away = {ONE}
     with pytest.raises(TransientError, match="bay 1: the hub does not answer"):
         await power.set(ONE, on=False)
+
+
+class SlowPorts(Ports):
+    """Ports that count who waits for an answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.on = {BayId(number): True for number in range(1, 15)}
+        self.now = self.most = 0
+
+    async def powered(self, bay: BayId) -> bool:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        await asyncio.sleep(0)
+        self.now -= 1
+        return self.on[bay]
+
+
+async def test_bays_are_asked_for_side_by_side_and_few_at_a_time() -> None:
+    ports = SlowPorts()
+    power, missing = await HubPower.found(ports, wanted=list(ports.on))
+    assert (power.switchable(), missing, ports.most) == (ports.on.keys(), {}, 4)
 
 
 async def test_a_port_that_is_known_to_have_power_is_not_asked_to_give_it_and_any_other_is() -> None:
