@@ -15,7 +15,6 @@ from dockd.app.power_ports import Power
 from dockd.domain.model import BayId
 from dockd.errors import InvariantError, PermanentError, Reason, TransientError
 
-
 AT_ONCE = 4
 """So many bays are asked for at a time: each question starts a process, and a hub may not answer at all."""
 
