@@ -55,11 +55,15 @@ class SimFile:
 
 @dataclass(slots=True, kw_only=True)
 class SimCamera:
-    """One camera. A stay is one coming under one device name; what was read is kept by stay."""
+    """One camera. A stay is one coming under one device name; what was read is kept by stay.
+
+    `profiles` take turns at reading its files.
+    """
 
     name: str
     identity: Camera
     files: dict[bytes, SimFile]
+    profiles: tuple[Profile | None, ...] = PROFILES
     bay: BayId | None = None
     stay: int = 0
     read_only: bool = False
@@ -72,7 +76,7 @@ class SimCamera:
     @property
     def profile(self) -> Profile | None:
         """What the station takes this camera for in this stay: people change profiles, and take them away."""
-        return PROFILES[(len(self.files) + self.stay) % len(PROFILES)]
+        return self.profiles[(len(self.files) + self.stay) % len(self.profiles)]
 
     def settle_limbo(self, fate: Fate, *, what: str) -> None:
         """Let erasures that were not flushed come back, or not."""

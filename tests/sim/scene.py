@@ -64,9 +64,10 @@ class Scene(World):
         self.planned.plan[fault] = times
 
     def camera(self, name: str, files: Mapping[str, bytes], *, serial: str | None = None) -> SimCamera:
-        """Make a camera."""
+        """Make a camera of no profile."""
         camera = SimCamera(
             name=name,
+            profiles=(None,),
             identity=Camera(serial=CameraSerial(serial or name), volume=VolumeId("0001-0001")),
             files={
                 path.encode(): SimFile(data=data, mtime_ns=number) for number, (path, data) in enumerate(files.items())

@@ -15,7 +15,7 @@ from dockd.domain.model import Clip, DockingId, Listing, StationId, Timestamp
 from dockd.edges.ledger.core import LedgerCore
 from dockd.edges.ledger.entries import READ, found_facts
 from dockd.edges.ledger.rows import facts_text
-from tests.sim.cameras import SimFile
+from tests.sim.cameras import PROFILES, SimFile
 from tests.sim.promise import ViolationError
 from tests.sim.scene import POLICY, Scene, play
 from tests.sim.shift import run
@@ -78,6 +78,7 @@ def test_a_recording_that_another_profile_parts_is_caught(monkeypatch: pytest.Mo
 
 async def _sidecar_comes_later(world: Scene) -> None:
     camera = world.camera("cam", {"DCIM/100/ABCD0001.MP4": b"video", "DCIM/100/ABCD0002.MP4": b"other"})
+    camera.profiles = PROFILES
     world.dock(camera, 1)
     await world.rest()
     world.pull(camera)

@@ -28,6 +28,8 @@ async def set_back(world: Scene, copy: sqlite3.Connection) -> None:
     copy.close()
     connection, auditor = world.books.connection, world.auditor
     auditor._states.update(connection.execute("SELECT key, state FROM clips"))
+    found = connection.execute("SELECT key, facts, recording_id FROM clips")
+    auditor._found.update((key, (facts, recording)) for key, facts, recording in found)
     (end,) = connection.execute("SELECT seq, hash FROM custody ORDER BY seq DESC LIMIT 1")
     auditor._seq, auditor._hash = end
     world.boot()
