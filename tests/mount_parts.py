@@ -90,6 +90,10 @@ class Bay:
     socket: Path
     threads: list[threading.Thread]
 
+    def doors(self, *, patience_s: float = 5.0) -> Doors:
+        """Make the doors of this bay."""
+        return Doors(Helper(self.socket, deadline_s=20.0), patience_s=patience_s)
+
     def cards(
         self,
         *,
@@ -98,9 +102,10 @@ class Bay:
         window_s: float = 60.0,
         plugged: Callable[[Attached], Plugged] = lambda _: PLUGGED,
         patience_s: float = 5.0,
+        doors: Doors | None = None,
     ) -> MountedCards:
         """Make what opens cards here. A card stays writable for longer than any test takes, unless told otherwise."""
-        doors = Doors(Helper(self.socket, deadline_s=20.0), patience_s=patience_s)
+        doors = doors or self.doors(patience_s=patience_s)
         return MountedCards(
             self.dock.spool, doors=doors, plugged=plugged, erase=erase, patience=patience, window_s=window_s
         )

@@ -9,7 +9,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -46,7 +46,10 @@ class Mount:
 
 
 class Doors:
-    """The bays of a station, by the helper. Calls for one bay are done one after another."""
+    """The bays of a station, by the helper. Calls for one bay are done one after another.
+
+    Whom the helper has pinned in a bay is known here, as nobody else asks it: what it mounts is of that device.
+    """
 
     def __init__(self, helper: Helper, *, patience_s: float = PATIENCE_S) -> None:
         """Ask nothing yet."""
@@ -54,6 +57,7 @@ class Doors:
         self._patience_s = patience_s
         self._turns: defaultdict[BayId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._arrivals: dict[BayId, asyncio.Task[None]] = {}
+        self._pinned: dict[BayId, str] = {}
 
     def arriving(self, bay: BayId, ids: UsbIds, group: asyncio.TaskGroup) -> None:
         """Let somebody in who may become a camera, in a task of the group; whoever came there before is not waited for.
@@ -74,16 +78,13 @@ class Doors:
     async def mount(self, bay: BayId, plugged: Plugged, *, writable: bool) -> Mount:
         """Mount the card of a camera, and no other's. One for reading comes with the device that it lies in.
 
-        The camera is let in again before: whatever the helper has pinned, and whoever came meanwhile, what it pins now
-        is this one, and it stays so until the mount is made.
+        A camera that was in its bay before this process was, or whose pin the helper has lost, is let in again first.
 
         Raises as `Helper.mount` and `Helper.authorise` do; CameraGoneError also where another device is in the bay.
         """
         async with self._turns[bay]:
-            await self._let_in(bay, plugged)
             with ExitStack() as on_error:
-                ask = self._helper.writable if writable else self._helper.mount
-                root = await self._patiently(lambda: ask(bay))
+                root = await self._root(bay, plugged, writable=writable)
                 on_error.callback(os.close, root)
                 folder = _folder_of(root, bay)
                 on_error.callback(os.close, folder)
@@ -96,19 +97,28 @@ class Doors:
             os.close(root)
             return Mount(folder=folder, device=device)
 
-    async def _let_in(self, bay: BayId, plugged: Plugged) -> None:
-        ids = plugged.ids
+    async def _root(self, bay: BayId, plugged: Plugged, *, writable: bool) -> int:
+        ask = self._helper.writable if writable else self._helper.mount
+        if self._pinned.get(bay) == plugged.devname:
+            with suppress(CameraGoneError):  # or the helper's pin is gone
+                return await self._patiently(lambda: ask(bay))
+        await self._let_in(bay, plugged.ids)
+        if self._pinned[bay] != plugged.devname:
+            say = f"{self._pinned[bay]} is in it, expected {plugged.devname or 'a camera that was announced'}"
+            raise CameraGoneError(f"bay {bay}: {say}")
+        return await self._patiently(lambda: ask(bay))
+
+    async def _let_in(self, bay: BayId, ids: UsbIds) -> None:
+        self._pinned.pop(bay, None)
         ask = self._helper.authorise
         let_in = await self._patiently(lambda: ask(bay, vendor=ids.vendor, product=ids.product))
-        if let_in.devname != plugged.devname:
-            say = f"bay {bay}: {let_in.devname} is in it, expected {plugged.devname or 'a camera that was announced'}"
-            raise CameraGoneError(say)
+        self._pinned[bay] = let_in.devname
 
     async def _arrival(self, bay: BayId, ids: UsbIds) -> None:
         while True:
             try:
                 async with self._turns[bay]:
-                    await self._patiently(lambda: self._helper.authorise(bay, vendor=ids.vendor, product=ids.product))
+                    await self._let_in(bay, ids)
             except CameraGoneError as error:
                 _log.info("bay %s: %s left before it was let in: %s", bay, ids, error)
             except TransientError as error:

@@ -21,7 +21,7 @@ from dockd.edges.mounted import MountedCard
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
 from tests.copier_parts import Dock, a_dock
 from tests.crafted_cards import CRAFTED, ODD
-from tests.mount_parts import ATTACHED, IDS, PLUGGED, Bay, a_bay, holders, permit
+from tests.mount_parts import ATTACHED, BAY, IDS, PLUGGED, Bay, a_bay, holders, permit
 
 DIGEST = Sha256(sha256(b"one clip").hexdigest())
 
@@ -256,6 +256,63 @@ async def test_a_camera_that_was_plugged_in_again_is_not_worked_on_in_the_old_st
     await card.close()
 
 
+@pytest.mark.promise("I10")
+async def test_a_camera_whose_pin_the_helper_lost_is_let_in_again_and_any_other_is_not(dock: Dock, bay: Bay) -> None:
+    file, stays = dock.put("a.mp4"), dock.put("b.mp4")
+    card = await bay.cards().open(ATTACHED)
+    bay.helper.refusals["writable"].append(errno.ESTALE)
+    await card.erase(permit(file))
+    assert bay.helper.asked == ["authorise", "mount", "device", "authorise", "writable"]
+    bay.helper.refusals["mount"].append(errno.ESTALE)
+    bay.helper.let_in = {"serial": "X00123", "busnum": 1, "devnum": 5}
+    with pytest.raises(CameraGoneError, match="/dev/bus/usb/001/005 is in it"):
+        await card.copy(stays, progress=unheard)
+    assert bay.helper.asked[5:] == ["authorise"]
+    assert bay.open_count() == 0
+    await card.close()
+
+
+async def test_whoever_arrived_is_not_let_in_again_to_be_mounted(bay: Bay) -> None:
+    doors = bay.doors()
+    async with asyncio.TaskGroup() as group:
+        bay.helper.refusals["authorise"].extend([errno.EAGAIN, errno.EBUSY])
+        doors.arriving(BAY, IDS, group)
+    await (await bay.cards(doors=doors).open(ATTACHED)).close()
+    assert bay.helper.asked == ["authorise", "mount", "device"]
+
+
+@pytest.mark.parametrize(
+    ("number", "say"),
+    [(errno.ENODEV, "left before it was let in"), (errno.ENOTBLK, "is not let in"), (errno.EPERM, "is not let in")],
+)
+async def test_whoever_is_not_let_in_is_told_of_and_nobody_ends_by_it(
+    bay: Bay, caplog: pytest.LogCaptureFixture, number: int, say: str
+) -> None:
+    caplog.set_level("INFO")
+    bay.helper.refusals["authorise"].append(number)
+    async with asyncio.TaskGroup() as group:
+        bay.doors().arriving(BAY, IDS, group)
+    (told,) = caplog.messages
+    assert told.startswith(f"bay 3: 2672:0049 X00123 {say}")
+    assert errno.errorcode[number] in told
+    assert bay.helper.asked == []
+
+
+async def test_the_next_one_in_a_bay_is_not_kept_waiting_by_the_one_before(bay: Bay) -> None:
+    bay.helper.refusals["authorise"].extend([errno.EBUSY] * 3)
+    doors = bay.doors()
+    async with asyncio.TaskGroup() as group:
+        doors.arriving(BAY, IDS, group)
+        doors.arriving(BAY, IDS, group)
+    assert bay.helper.asked == ["authorise"]
+    async with asyncio.TaskGroup() as group:
+        held = bay.helper.hooks["authorise"] = Held()
+        doors.arriving(BAY, IDS, group)
+        assert await asyncio.to_thread(held.come.wait, 60)
+        doors.close()
+    held.go.set()
+
+
 async def test_a_camera_that_is_no_longer_seen_is_not_mounted(bay: Bay) -> None:
     def left(attached: Attached) -> Plugged:
         raise CameraGoneError(f"bay {attached.bay}: it left")
@@ -434,9 +491,7 @@ async def listing(card: MountedCard, _file: ListedFile) -> None:
 
 @pytest.mark.promise("I17")
 @pytest.mark.parametrize("end", [by_cancelling, by_closing, by_both])
-@pytest.mark.parametrize(
-    ("act", "verb"), [(erasing, "authorise"), (erasing, "writable"), (listing, "mount"), (listing, "device")]
-)
+@pytest.mark.parametrize(("act", "verb"), [(erasing, "writable"), (listing, "mount"), (listing, "device")])
 async def test_ended_in_the_middle_of_a_mount_nothing_stays_open(
     dock: Dock, bay: Bay, act: Callable[[MountedCard, ListedFile], Awaitable[None]], verb: str, end: End
 ) -> None:
