@@ -121,6 +121,14 @@ def test_a_dry_run_says_every_step_and_changes_nothing(image: Path, booting: Pat
         assert f"install: would {line}" in said
 
 
+def test_a_dry_run_leaves_alone_what_another_run_is_making(image: Path) -> None:
+    making = image / "opt/dockd-releases/.making"
+    making.mkdir(parents=True)
+    code, said = install("--root", image, "--board", "rpi4-8", "--python", sys.executable, "--dry-run")
+    assert (code, "would make /opt/dockd-releases/0." in said) == (0, True), said
+    assert making.is_dir()
+
+
 def test_a_file_that_others_may_write_or_that_is_a_link_is_put_anew(image: Path) -> None:
     system(image)
     unit, rule = image / "usr/lib/systemd/system/dockd.service", image / "usr/lib/udev/rules.d/61-dockd-storage.rules"
