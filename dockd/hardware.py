@@ -95,7 +95,7 @@ async def docked(config: Config) -> AsyncIterator[Plan]:
             config_plan(config, feed=feed, lamps=shown, pace=None),
             gear=await opened.enter_async_context(power),
             bays={bay: wiring.bus for bay, wiring in board.bays.items()},
-            cards=_CardsOfBays(feed, doors, hardware.profiles),
+            cards=CardsOfBays(feed, doors, hardware.profiles),
         )
 
 
@@ -120,7 +120,7 @@ def _lacking(config: Config, board: Board) -> Iterator[Problem]:
             yield Problem(path=f"bays[{index}].number", value=str(bay.number), expected=expected)
 
 
-class _CardsOfBays:
+class CardsOfBays:
     """Opens the cards of what a feed has seen, as their cameras' profiles say."""
 
     def __init__(self, feed: UdevFeed, doors: Doors, profiles: Sequence[Profile]) -> None:

@@ -55,9 +55,9 @@ def dockctl(*arguments: str) -> tuple[int, str, str]:
 
 
 @contextmanager
-def daemon(config: Path) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a simulated station until the block ends; it answers on its socket when the block begins."""
-    command = [*DOCKD, "run", "--config", str(config), "--simulate"]
+def daemon(config: Path, *, simulated: bool = True) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a station until the block ends; it answers on its socket when the block begins."""
+    command = [*DOCKD, "run", "--config", str(config), *(["--simulate"] if simulated else [])]
     with config.with_suffix(".log").open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     try:
@@ -165,6 +165,25 @@ def test_a_station_without_hardware_bays_says_what_to_do(store: StoreProcess, tm
     assert ended.returncode == 78
     expected = "hardware.board: (missing): expected the board that the bays are wired to, or dockd run --simulate"
     assert expected in ended.stderr.decode()
+
+
+def test_a_station_with_a_board_looks_at_its_bays_and_ends_when_it_is_told_to(
+    store: StoreProcess, tmp_path: Path
+) -> None:
+    board = tmp_path / "board.toml"
+    bays = "".join(f'[[bays]]\nnumber = {bay}\nport = "pci-0000:00:99.0-usb-0:{bay}"\n' for bay in (1, 2, 3))
+    board.write_text(f'name = "b"\nhost = "pci-0000:00:99.0"\nmost_usb_devices = 8\nbudget_ma = 900\n{bays}')
+    config = configured(tmp_path, store, more=f'[hardware]\nboard = "{board}"')
+    assert subprocess.run([*DOCKD, "check-config", "--config", str(config)], check=False, timeout=30.0).returncode == 0
+    with daemon(config, simulated=False) as process:
+        bays_now = asked(config, "bays")["bays"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=20.0) == 0, config.with_suffix(".log").read_text()
+    assert [(bay["bay"], bay["phase"]) for bay in bays_now] == [(1, "empty"), (2, "empty")]
+    board.write_text(board.read_text().replace("0:2", "0:1"))
+    ended = subprocess.run([*DOCKD, "run", "--config", str(config)], capture_output=True, check=False, timeout=30.0)
+    assert ended.returncode == 78
+    assert f"{board}: bays[1].port: pci-0000:00:99.0-usb-0:1: expected a port of its own" in ended.stderr.decode()
 
 
 def test_every_problem_of_a_configuration_is_shown_at_once(store: StoreProcess, tmp_path: Path) -> None:
