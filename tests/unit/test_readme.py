@@ -181,7 +181,10 @@ def test_every_option_of_a_command_line_is_one_that_the_command_takes() -> None:
 def test_every_option_named_alone_is_one_that_some_command_takes() -> None:
     known = frozenset().union(
         *(options_of("dockd", name) for name in COMMANDS),
-        *(options_of("dockd.ctl", name) for name in ("status", "bays", "clips", "receipts", "verify", "identify")),
+        *(
+            options_of("dockd.ctl", name)
+            for name in ("status", "bays", "clips", "receipts", "verify", "identify", "map")
+        ),
         *(options_of("dockd.ctl", "quarantine", verb) for verb in VERBS),
     )
     alone = {span.split()[0] for span in code(README) if span.startswith("--")}
@@ -191,7 +194,9 @@ def test_every_option_named_alone_is_one_that_some_command_takes() -> None:
 
 def test_every_command_has_its_place_in_the_readme() -> None:
     told = {command for command, _ in command_lines()}
-    assert told >= {("dockd.ctl", name) for name in ("status", "bays", "clips", "receipts", "verify", "identify")}
+    assert told >= {
+        ("dockd.ctl", name) for name in ("status", "bays", "clips", "receipts", "verify", "identify", "map")
+    }
     assert told >= {("dockd.ctl", "quarantine", verb) for verb in VERBS}
 
 
