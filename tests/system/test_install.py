@@ -22,6 +22,7 @@ SYSTEM = """
 d 755 /etc
 d 755 /etc/dockd
 - 644 /etc/dockd/board.toml
+d 755 /etc/dockd/cameras
 d 755 /etc/dockd/conf.d
 - 644 /etc/dockd/dockd.toml
 d 755 /usr
