@@ -10,9 +10,9 @@ from dockd.domain.clip import Change, Move
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import ClipKey, ListedFile
 from dockd.errors import InvariantError, Reason, TransientError
-from tests.sim.rows import Row
 from tests.sim.cameras import SimCard
 from tests.sim.fate import Fault
+from tests.sim.rows import Row
 from tests.sim.scene import Scene, play
 
 DATA = bytes(range(1, 251)) * 8
