@@ -1,4 +1,4 @@
-"""Opening a card that hangs: it costs nobody else a thread, and leaves no descriptor."""
+"""Opening or closing a card that hangs: it costs nobody else a thread, and leaves no descriptor."""
 
 import asyncio
 import os
@@ -96,3 +96,61 @@ async def test_a_card_that_opens_after_its_camera_was_pulled_is_closed(card: Pat
         await opening
     await _ended(hang, 1)
     assert _descriptors_of(card) == 0
+
+
+@pytest.mark.promise("I17")
+async def test_a_card_whose_last_close_hangs_is_left_to_its_thread(card: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = await FolderCards(card.parent / "spool", erase=False, patience=Patience(kill_s=0.05)).open(_attached(card))
+    over, close = threading.Event(), os.close
+    held = {int(fd.name) for fd in Path("/proc/self/fd").iterdir() if _is(fd, card)}
+
+    def hanging(descriptor: int) -> None:
+        if descriptor in held:
+            over.wait(20)
+        close(descriptor)
+
+    monkeypatch.setattr("dockd.edges.opening.os.close", hanging)
+    async with asyncio.timeout(5):
+        await opened.close()
+    assert _descriptors_of(card) == 1
+    over.set()
+    for thread in threading.enumerate():
+        if thread.name == "close":
+            await asyncio.to_thread(thread.join, 10)
+    assert _descriptors_of(card) == 0
+
+
+async def test_a_card_is_closed_also_where_there_are_no_more_threads(
+    card: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = await FolderCards(card.parent / "spool", erase=False).open(_attached(card))
+
+    def refused(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refused)
+    await opened.close()
+    assert _descriptors_of(card) == 0
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5])
+async def test_a_close_that_is_cancelled_lets_go_of_everything_all_the_same(card: Path, turns: int) -> None:
+    opened = await FolderCards(card.parent / "spool", erase=False).open(_attached(card))
+    await opened.listing()
+    closing = asyncio.create_task(opened.close())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    closing.cancel()
+    with suppress(asyncio.CancelledError):
+        await closing
+    for thread in threading.enumerate():
+        if thread.name == "close":
+            await asyncio.to_thread(thread.join, 10)
+    assert (_descriptors_of(card), opened.copier_pid) == (0, None)
+
+
+def _is(fd: Path, folder: Path) -> bool:
+    try:
+        return fd.readlink() == folder
+    except FileNotFoundError:
+        return False
