@@ -137,12 +137,15 @@ async def test_a_card_is_closed_also_where_there_are_no_more_threads(
 async def test_a_close_that_is_cancelled_lets_go_of_everything_all_the_same(card: Path, turns: int) -> None:
     opened = await FolderCards(card.parent / "spool", erase=False).open(_attached(card))
     await opened.listing()
+    child = opened._copier._child
+    assert child is not None
     closing = asyncio.create_task(opened.close())
     for _ in range(turns):
         await asyncio.sleep(0)
     closing.cancel()
     with suppress(asyncio.CancelledError):
         await closing
+    await child.process.wait()  # so that the loop has seen its end
     for thread in threading.enumerate():
         if thread.name == "close":
             await asyncio.to_thread(thread.join, 10)
