@@ -29,11 +29,16 @@ _PROCESSOR = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+cx16,+lahf-lm"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """What differs between machines: a snapshot of memory fits only the shape that it was taken of."""
+    """What differs between machines: a snapshot of memory fits only the shape that it was taken of.
+
+    `kernel` is said to the kernel besides, `parts` are more words of the command line, for what is plugged in already.
+    """
 
     memory_mib: int = 1024
     processors: int = 2
     hubs: int = 2
+    kernel: str = ""
+    parts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +67,7 @@ def by_hardware() -> bool:
 
 def command(shape: Shape, files: Files, *, memory: Path | None = None) -> list[str]:
     """Give the command line that starts the machine; from a snapshot of its memory, if one is given."""
-    return [PROGRAM, *_board(shape), *_disk(files), *_lines(files), *_usb(shape), *_start(files, memory)]
+    return [PROGRAM, *_board(shape), *_disk(files), *_lines(files), *_usb(shape), *_start(shape, files, memory)]
 
 
 def _board(shape: Shape) -> Iterator[str]:
@@ -95,7 +100,15 @@ def _usb(shape: Shape) -> Iterator[str]:
         yield from ("-device", f"usb-hub,id=hub{hub},bus=xhci.0,port={hub},ports={HUB_PORTS},port-power=on")
 
 
-def _start(files: Files, memory: Path | None) -> Iterator[str]:
-    yield from ("-kernel", str(files.image / "vmlinux"), "-initrd", str(files.image / "initrd"), "-append", _KERNEL)
+def _start(shape: Shape, files: Files, memory: Path | None) -> Iterator[str]:
+    yield from shape.parts
+    yield from (
+        "-kernel",
+        str(files.image / "vmlinux"),
+        "-initrd",
+        str(files.image / "initrd"),
+        "-append",
+        f"{_KERNEL} {shape.kernel}".rstrip(),
+    )
     if memory is not None:
         yield from ("-incoming", f"exec:cat {memory}")
