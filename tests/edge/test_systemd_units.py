@@ -53,6 +53,23 @@ def test_the_helper_is_isolated_and_keeps_its_pins_where_it_looks_for_them() -> 
     assert {"fsopen", "fsconfig", "fsmount"} <= set(unit["SystemCallFilter"][-1].split())
 
 
+def test_the_helper_answers_for_as_long_as_the_daemon_gives_bays_their_power_back() -> None:
+    """A socket that is to stop with the daemon takes no connections from that moment on."""
+    assert "PartOf" not in settings("dockd-helper.socket")
+    assert "dockd-helper.socket" in settings("dockd.service")["After"][0].split()
+
+
+def test_a_daemon_that_did_not_end_in_peace_has_its_lamps_and_bays_made_safe() -> None:
+    (after,) = settings("dockd.service")["ExecStopPost"]
+    script = after.removeprefix("-/bin/sh -c '").removesuffix("'").replace("$$", "$").replace("exec ", "echo ")
+    command = "/opt/dockd/bin/dockd make-safe\n"
+    for result, said in (("success", ""), ("signal", command), ("watchdog", command), ("exit-code", command)):
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], env={"SERVICE_RESULT": result}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == said
+
+
 def test_both_folders_in_run_are_made_with_the_owners_that_the_units_expect() -> None:
     lines = (UNITS / "tmpfiles.conf").read_text(encoding="utf-8").splitlines()
     made = [line.split()[1:5] for line in lines if line.startswith("d ")]
