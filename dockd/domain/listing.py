@@ -191,13 +191,16 @@ def _stem(path: bytes) -> tuple[bytes, bytes]:
     return folder, name.rpartition(b".")[0] or name
 
 
-def _joins(new: Iterable[ListedFile], known: Iterable[Clip], files: Mapping[bytes, ListedFile]) -> Mapping[bytes, str]:
+def _joins(new: Sequence[ListedFile], known: Iterable[Clip], files: Mapping[bytes, ListedFile]) -> Mapping[bytes, str]:
     there: dict[tuple[bytes, ...], str] = {}
     for clip in known:
         there.setdefault(_stem(clip.path), clip.recording_id)
         if clip.path in files:
             there.setdefault(_group(files[clip.path]), clip.recording_id)
     # Files of one stem are of one recording under every profile, also where the known one is not on the card now.
+    for file in new:
+        if (stem := _stem(file.path)) in there:
+            there.setdefault(_group(file), there[stem])
     ways = ((file.path, there.get(_stem(file.path)) or there.get(_group(file))) for file in new)
     return {path: recording for path, recording in ways if recording is not None}
 

@@ -344,3 +344,4 @@ def test_what_is_found_later_of_a_recording_joins_it_under_whatever_profile() ->
     grouped = [replace(listed, reading=GROUPED) for listed in (*old, *new)]
     assert compared(grouped, [here, gone, late]).joins == {**apart, b"D/A2.MP4": "r" * 32}
     assert compared(new[2:], [here, gone, late]).joins == {}
+    assert compared(grouped[3:], [gone]).joins == dict.fromkeys([b"D/A2.MP4", b"D/B1.GPX"], "s" * 32)
