@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from dockd.app.ports import Attached, ReadAgain
 from dockd.domain.listing import listing_of
 from dockd.domain.model import ListedFile, Sha256
+from dockd.edges.card import DescriptorCard
 from dockd.edges.copier_process import Patience
 from dockd.edges.doors import Plugged
 from dockd.edges.mounted import MountedCard
@@ -182,6 +184,24 @@ async def test_a_file_that_cannot_be_read_in_the_writable_mount_is_refused(dock:
     await card.close()
 
 
+@pytest.mark.promise("I3")
+async def test_a_reading_that_a_cache_may_have_answered_is_none_in_the_writable_mount(
+    dock: Dock, bay: Bay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, read = dock.put("a.mp4"), DescriptorCard.reread_path
+
+    async def cached(card: DescriptorCard, path: bytes, length_bytes: int) -> ReadAgain:
+        return replace(await read(card, path, length_bytes), uncached=False)
+
+    monkeypatch.setattr(DescriptorCard, "reread_path", cached)
+    card = await bay.cards().open(ATTACHED)
+    with pytest.raises(PermanentError, match="uncached") as refused:
+        await card.erase(permit(file))
+    assert refused.value.reason is Reason.REFUSED
+    await card.close()
+    assert (dock.card / "a.mp4").exists()
+
+
 @pytest.mark.promise("I4")
 async def test_what_a_listing_told_of_lengths_is_known_in_every_later_mount(dock: Dock) -> None:
     image = ODD["fat16-chain-goes-on"].make()
@@ -270,6 +290,17 @@ async def test_a_camera_whose_pin_the_helper_lost_is_let_in_again_and_any_other_
     assert bay.helper.asked[5:] == ["authorise"]
     assert bay.open_count() == 0
     await card.close()
+
+
+@pytest.mark.promise("I10")
+async def test_a_camera_whose_place_was_taken_is_not_mounted_for_whom_was_let_in_there(bay: Bay) -> None:
+    doors = bay.doors()
+    bay.helper.let_in = {"serial": "X00124", "busnum": 1, "devnum": 5}
+    async with asyncio.TaskGroup() as group:
+        doors.arriving(BAY, IDS, group)
+    with pytest.raises(CameraGoneError, match="/dev/bus/usb/001/005 is in it"):
+        await bay.cards(doors=doors).open(ATTACHED)
+    assert bay.helper.mounts == []
 
 
 async def test_whoever_arrived_is_not_let_in_again_to_be_mounted(bay: Bay) -> None:
