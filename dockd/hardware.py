@@ -19,7 +19,7 @@ from dockd.domain.board import Board
 from dockd.domain.matching import Fits, knows, profile_of
 from dockd.domain.plugged import CameraThere
 from dockd.domain.profile import Profile
-from dockd.edges.boards import load_board
+from dockd.edges.boards import load_board, read_board
 from dockd.edges.clock import SystemClock
 from dockd.edges.copier_process import Patience
 from dockd.edges.doors import Doors, Plugged
@@ -31,6 +31,9 @@ from dockd.edges.profiled import ProfiledCards
 from dockd.edges.profiles import load_profiles
 from dockd.edges.udev import UdevFeed
 from dockd.errors import CameraGoneError, ConfigError, Problem
+
+ROOTS_BOARD = Path("/etc/dockd/board.toml")
+"""The only board that root's helper reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,9 +110,24 @@ def _board_of(config: Config) -> Board:
         raise ConfigError([Problem(path="hardware.board", value="(missing)", expected=expected)])
     board = load_board(name)
     problems = [*_lacking(config, board), *gear.problems(board, config.charging)]
+    if not problems:
+        problems += _other_than_roots(name, config, board)
     if problems:
         raise ConfigError(problems)
     return replace(board, bays={bay.number: board.bays[bay.number] for bay in config.bays})
+
+
+def _other_than_roots(name: str, config: Config, board: Board) -> Iterator[Problem]:
+    """Give the bays that root's helper, where it has a board here, takes for another port or does not know."""
+    if name == str(ROOTS_BOARD) or not ROOTS_BOARD.is_file():
+        return
+    roots = read_board(ROOTS_BOARD).bays
+    for bay in config.bays:
+        port, theirs = board.bays[bay.number].port, roots.get(bay.number)
+        if theirs is None or theirs.port != port:
+            where = "no such bay" if theirs is None else theirs.port
+            expected = f"{where}, as in {ROOTS_BOARD}, which root's helper reads"
+            yield Problem(path="hardware.board", value=f"{name}: bay {bay.number} is {port}", expected=expected)
 
 
 def _lacking(config: Config, board: Board) -> Iterator[Problem]:

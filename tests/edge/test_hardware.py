@@ -107,6 +107,23 @@ def test_a_board_on_which_two_bays_share_a_port_is_refused_at_the_start(board: P
     assert problem == "bays[1].port: pci-0000:00:10.0-usb-0:1.1: a port of its own: bay 1 port has it"
 
 
+def test_a_board_other_than_roots_helper_reads_is_refused_bay_by_bay(
+    board: Path, own: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    roots = tmp_path / "roots.toml"
+    monkeypatch.setattr("dockd.hardware.ROOTS_BOARD", roots)
+    roots.write_text(BOARD)
+    assert set(hardware_of(config(wired(board), 1, 2)).board.bays) == {1, 2}
+    roots.write_text(BOARD.replace("0:1.2", "0:1.4").replace("number = 3", "number = 4"))
+    own_way = f"as in {roots}, which root's helper reads"
+    assert wrong(config(wired(board), 1, 2, 3)) == [
+        f"hardware.board: {board}: bay 2 is pci-0000:00:10.0-usb-0:1.2: pci-0000:00:10.0-usb-0:1.4, {own_way}",
+        f"hardware.board: {board}: bay 3 is pci-0000:00:10.0-usb-0:1.3: no such bay, {own_way}",
+    ]
+    monkeypatch.setattr("dockd.hardware.ROOTS_BOARD", board)
+    assert set(hardware_of(config(wired(board), 2, 3)).board.bays) == {2, 3}
+
+
 def test_bays_of_the_board_that_are_not_configured_are_left_alone(board: Path, own: Path) -> None:
     hardware = hardware_of(config(wired(board), 3, 1))
     assert set(hardware.board.bays) == {1, 3}
