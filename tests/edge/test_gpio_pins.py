@@ -12,7 +12,8 @@ import gpiozero.pins
 import pytest
 
 from dockd.domain.board import Line
-from dockd.edges.gpio.pins import LineError, pi_pins
+from dockd.edges.gpio.lines import LineError
+from dockd.edges.gpio.pins import pi_pins
 from dockd.errors import StartRefusedError
 
 STAND_IN = """
