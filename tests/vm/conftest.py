@@ -8,6 +8,7 @@ import pytest
 from tests.system.programs import StoreProcess
 from tests.vm.install import disk_with_dockd, install
 from tests.vm.machine import Machine
+from tests.vm.station import Station
 from tests.vm.warm import Bench, bench
 
 HERE = Path(__file__).resolve().parent
@@ -54,3 +55,21 @@ def store(tmp_path: Path) -> Iterator[StoreProcess]:
     """A reference store, on the host."""
     with StoreProcess(tmp_path / "store") as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def standing(vm_bench: Bench, dockd_disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Station]:
+    """A whole station at work, with a store of its own on the host."""
+    with StoreProcess(tmp_path_factory.mktemp("central") / "store") as store, vm_bench.machine() as machine:
+        made = Station(machine=machine, dockd=dockd_disk, store=store)
+        made.begin()
+        yield made
+
+
+@pytest.fixture
+def bays(standing: Station) -> Station:
+    """The station with nothing in its bays; a new one where a test left it otherwise."""
+    if not standing.is_at_rest():
+        standing.machine.cut()
+        standing.begin()
+    return standing

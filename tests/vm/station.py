@@ -18,10 +18,17 @@ from tests.vm.agent import Done, FailedError
 from tests.vm.install import forward, install
 from tests.vm.machine import Machine
 from tests.vm.usb import PRODUCT, VENDOR, Stick, plug
+from tests.vm.wire import GoneError
 
 ROOT = Path(__file__).resolve().parents[2]
 STATION = "emulated-1"
 BAYS = range(1, 15)
+
+EMPTY = "all(bay['lamp'] == 'empty' for bay in bays)"
+"""Nothing is in any bay."""
+
+FAULT = "any(bay['phase'] == 'fault' and bay['reason'] != 'unknown-device' for bay in bays)"
+"""Some bay's camera cannot be worked on. One that takes its time to become a camera is unknown for so long."""
 
 USB2_BYTES_S = 35 << 20
 """What a card gives over USB 2, at most."""
@@ -56,16 +63,16 @@ _UNTIL = """
 import contextlib, io, json, sys, time
 from dockd.ctl import main
 
-words, condition, within_s = sys.argv[1:-2], compile(sys.argv[-2], "condition", "eval"), float(sys.argv[-1])
-end_s = time.monotonic() + within_s
+*words, condition, unless, within_s = sys.argv[1:]
+end_s = time.monotonic() + float(within_s)
 while True:
     said, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
         code = main([*words, "--json"])
     answer = json.loads(said.getvalue()) if code in {0, 1} else {}
-    if answer and eval(condition, answer):
+    if answer and eval(condition, dict(answer)):
         break
-    if time.monotonic() > end_s:
+    if time.monotonic() > end_s or (answer and eval(unless, dict(answer))):
         sys.exit(json.dumps(answer) + errors.getvalue())
     time.sleep(0.3)
 print(json.dumps(answer))
@@ -92,6 +99,11 @@ class Station:
 
     # --- installation ---
 
+    def begin(self) -> None:
+        """Switch the machine on, put everything where it belongs, and start it."""
+        self.machine.boot()
+        self.install()
+
     def install(self) -> None:
         """Put everything where it belongs, and start it."""
         lay_out(
@@ -105,6 +117,7 @@ class Station:
         )
         forward(self.machine, self.store.port)
         self.machine.agent.shell("systemctl enable -q --now dockd-helper.socket dockd.service", within_s=120)
+        self.until("bays", EMPTY, within_s=60)
 
     def come_up_again(self) -> None:
         """Bring up what a restart of the machine leaves to people: the disk with dockd, and the way to the store."""
@@ -124,6 +137,14 @@ receipt_keys = ["{self.store.key}"]
 board = "/etc/dockd/board.toml"
 {bays}"""
 
+    def is_at_rest(self) -> bool:
+        """Say whether it is at work, and nothing is in any bay, nor mounted."""
+        try:
+            self.until("bays", EMPTY, within_s=10)
+        except (FailedError, GoneError, TimeoutError):
+            return False
+        return self.mounted() == ""
+
     # --- what it says ---
 
     def ask(self, *words: str) -> dict[str, Any]:
@@ -137,19 +158,22 @@ board = "/etc/dockd/board.toml"
         """Let people ask dockctl, in the guest."""
         return self.machine.agent.run(shlex.join(["dockctl", *words]))
 
-    def until(self, question: str, condition: str, *, within_s: float) -> dict[str, Any]:
+    def until(self, question: str, condition: str, *, unless: str = "False", within_s: float) -> dict[str, Any]:
         """Ask dockctl in the guest, again and again, until a condition holds of its JSON; give that JSON.
+
+        Nobody waits any longer once the condition `unless` holds.
 
         `condition` is an expression of Python over the keys of the answer: `all(bay["work"]["files"] for bay in bays)`.
 
         Raises:
-            FailedError: it did not hold in that time; with the last answer and the end of the journal.
+            FailedError: it did not hold in that time, or what must not be came first; with the last answer and the end
+                of the journal.
         """
         seconds = within_s * self.machine.agent.slowness
-        program = shlex.join(["/opt/dockd/bin/python", "-", *question.split(), condition, f"{seconds:.0f}"])
+        program = shlex.join(["/opt/dockd/bin/python", "-", *question.split(), condition, unless, f"{seconds:.0f}"])
         done = self.machine.agent.run(program, within_s=within_s + 60, stdin=_UNTIL.encode())
         if done.code:
-            raise FailedError(f"not so after {seconds:.0f} s: {condition}\n{done.err}\n{self.journal()}")
+            raise FailedError(f"not so within {seconds:.0f} s: {condition}\n{done.err}\n{self.journal()}")
         answer: dict[str, Any] = json.loads(done.out)
         return answer
 
