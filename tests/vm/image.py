@@ -57,7 +57,7 @@ def make(into: Path) -> None:
 
 
 def _options() -> Iterator[str]:
-    yield from ("--quiet", "--mode=root", "--variant=minbase", "--format=directory")
+    yield from ("--mode=root", "--variant=minbase", "--format=directory")
     yield f"--include={','.join(debian.PACKAGES)}"
     yield '--aptopt=APT::Install-Recommends "false"'
     yield from (f"--aptopt={line}" for line in debian.settings())
