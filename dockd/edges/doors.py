@@ -9,20 +9,24 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TypeVar
 
 from dockd.domain.model import BayId
 from dockd.domain.usb import UsbIds
 from dockd.edges.helper import Helper
-from dockd.edges.opening import FOLDER, see_device
+from dockd.edges.opening import FOLDER, closed, see_device
 from dockd.errors import CameraGoneError, ListingError, PermanentError, TransientError
 
 PATIENCE_S = 10.0
 """How long "later" is taken for an answer: the old mount goes a moment after its close, a disk comes some seconds after
 its interface was let in."""
 FIRST_WAIT_S, MOST_WAIT_S = 0.05, 1.0
+MOST_REST_S = 60.0
+"""Between two such times for who is not let in yet: a device that never answers must not fill the journal."""
+CLOSE_S = 5.0
+"""How long a mount that came to nothing is waited for to be gone."""
 
 T = TypeVar("T")
 
@@ -83,18 +87,19 @@ class Doors:
         Raises as `Helper.mount` and `Helper.authorise` do; CameraGoneError also where another device is in the bay.
         """
         async with self._turns[bay]:
-            with ExitStack() as on_error:
-                root = await self._root(bay, plugged, writable=writable)
-                on_error.callback(os.close, root)
-                folder = _folder_of(root, bay)
-                on_error.callback(os.close, folder)
+            held: list[int] = []
+            try:
+                held.append(await self._root(bay, plugged, writable=writable))
+                held.append(folder := _folder_of(held[0], bay))
                 device = None
                 if not writable:
-                    device = await self._patiently(lambda: self._helper.device(bay))
-                    on_error.callback(os.close, device)
+                    held.append(device := await self._patiently(lambda: self._helper.device(bay)))
                     see_device(f"bay {bay}", os.fstat(device), os.fstat(folder).st_dev)
-                on_error.pop_all()
-            os.close(root)
+            except BaseException:
+                # Not here: it is its unmounting, which may hang with the device.
+                await closed(*held, most_s=CLOSE_S)
+                raise
+            os.close(held[0])
             return Mount(folder=folder, device=device)
 
     async def _root(self, bay: BayId, plugged: Plugged, *, writable: bool) -> int:
@@ -115,6 +120,7 @@ class Doors:
         self._pinned[bay] = let_in.devname
 
     async def _arrival(self, bay: BayId, ids: UsbIds) -> None:
+        rest_s = MOST_WAIT_S
         while True:
             try:
                 async with self._turns[bay]:
@@ -123,7 +129,8 @@ class Doors:
                 _log.info("bay %s: %s left before it was let in: %s", bay, ids, error)
             except TransientError as error:
                 _log.warning("bay %s: %s is not let in yet: %s", bay, ids, error)
-                await asyncio.sleep(MOST_WAIT_S)
+                await asyncio.sleep(rest_s)
+                rest_s = min(2 * rest_s, MOST_REST_S)
                 continue
             except (ListingError, PermanentError) as error:
                 _log.warning("bay %s: %s is not let in: %s", bay, ids, error)

@@ -3,15 +3,19 @@
 import asyncio
 import errno
 import logging
+import os
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from dockd.edges.doors import Doors
 from dockd.edges.helper import Helper
+from dockd.errors import CameraGoneError
 from tests.copier_parts import a_dock
-from tests.mount_parts import BAY, IDS, Bay, a_bay
+from tests.mount_parts import BAY, IDS, PLUGGED, Bay, a_bay
 
 MANY = 100
 
@@ -49,3 +53,25 @@ async def test_a_camera_that_left_or_is_refused_is_not_asked_for_again(
     await arrived(bay)
     assert len(bay.helper.refusals["authorise"]) == MANY - 1
     assert say in caplog.text
+
+
+@pytest.mark.promise("I17")
+async def test_a_mount_that_comes_to_nothing_is_let_go_of_where_it_holds_up_no_other_bay(
+    bay: Bay, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last descriptor of a mount is its unmounting, which hangs for as long as its device does."""
+    close, card = os.close, bay.dock.card
+    closing: list[str] = []
+
+    def watched(descriptor: int) -> None:
+        with suppress(OSError):
+            if Path(f"/proc/self/fd/{descriptor}").readlink() == card and threading.current_thread().name != "helper":
+                closing.append(threading.current_thread().name)
+        close(descriptor)
+
+    monkeypatch.setattr("dockd.edges.doors.os.close", watched)
+    bay.helper.refusals["device"].append(errno.ENODEV)
+    with pytest.raises(CameraGoneError):
+        await bay.doors().mount(BAY, PLUGGED, writable=False)
+    assert closing == ["close", "close"]
+    assert bay.open_count() == 0
