@@ -37,7 +37,10 @@ _ONE_DESCRIPTOR = socket.CMSG_LEN(array.array("i").itemsize)
 
 _GONE = frozenset({errno.ENODEV, errno.ENXIO, errno.ESTALE})
 _NO_CARD = frozenset({errno.EMEDIUMTYPE, errno.ENOTUNIQ, errno.ENOTBLK, errno.EINVAL})
-_LATER = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ENOMEDIUM, errno.ENOMEM, errno.ETIMEDOUT})
+# The second line is what a transfer over a bad contact ends with. Source: Documentation/driver-api/usb/error-codes.rst.
+_LATER = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ENOMEDIUM, errno.ENOMEM, errno.ETIMEDOUT}) | frozenset(
+    {errno.EPROTO, errno.EPIPE, errno.EILSEQ, errno.ETIME, errno.EOVERFLOW, errno.EREMOTEIO, errno.ESHUTDOWN}
+)
 # What connect says where no helper listens, or too many ask at once.
 _AWAY = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET})
 
