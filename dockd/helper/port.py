@@ -73,11 +73,11 @@ class Usb:
         (bus,) = (parent for parent in path.parents if parent.name == f"usb{device['busnum']}")
         _write(bus / "interface_authorized_default", "0")
         _write(path / "authorized", "1")
-        for interface in _interfaces(path, storage=False):
+        for interface in (others := _interfaces(path, storage=False)):
             _write(interface / "authorized", "0")
         if not (storage := _interfaces(path, storage=True)):
             _write(path / "authorized", "0")
-            raise RefusalError(errno.ENOTBLK, f"{path.name}: expected an interface of class {STORAGE}")
+            raise RefusalError(errno.ENOTBLK if others else errno.EIO, f"{path.name}: expected class {STORAGE}")
         for interface in storage:
             _write(interface / "authorized", "1")
             if not (interface / "driver").exists():

@@ -120,6 +120,15 @@ def test_a_device_without_storage_is_shut_out_again(tree: Tree) -> None:
     assert (text(camera / "authorized"), text(camera / "1-1.3:1.0" / "authorized")) == ("0", "0")
 
 
+def test_a_device_that_lost_its_configuration_on_a_bad_line_is_to_be_let_in_once_more(tree: Tree) -> None:
+    camera = tree.device(tree.hub(tree.controller(*PCI, bus=1), "1-1"), "1-1.3", devnum=4, interfaces=())
+    (camera / "authorized").write_text("1\n")
+    usb = Usb(tree.sys)
+    with pytest.raises(RefusalError) as refused:
+        usb.authorise(usb.identity(BAY))
+    assert (refused.value.errno, text(camera / "authorized")) == (errno.EIO, "0")
+
+
 # --- volumes --------------------------------------------------------------------------------------------------------
 
 
