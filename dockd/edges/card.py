@@ -136,6 +136,11 @@ class DescriptorCard:
         """The process id of the copier, None while none runs."""
         return self._copier.pid
 
+    @property
+    def behind(self) -> frozenset[int]:
+        """The lengths that have more behind their end, as the last listing told, be it one that failed after that."""
+        return self._behind
+
     def has_read(self, path: bytes) -> bool:
         """Say whether a file was read again here, and nothing was erased under its name since."""
         return path in self._read

@@ -148,9 +148,10 @@ class MountedCard:
     async def listing(self) -> Listing:
         """List every file, or raise ListingError (I7)."""
         async with self._working(_Need.READ_ONLY) as card:
-            listing = await card.listing()
-            self._behind = listing.behind
-            return listing
+            try:
+                return await card.listing()
+            finally:
+                self._behind = card.behind
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         """Copy one file into the spool under its clip id; see the port for what is raised."""

@@ -221,6 +221,21 @@ async def test_what_a_listing_told_of_lengths_is_known_in_every_later_mount(dock
         await card.close()
 
 
+@pytest.mark.promise("I4")
+async def test_what_a_listing_told_of_lengths_before_it_failed_is_known_too(dock: Dock) -> None:
+    image = ODD["fat16-chain-goes-on"].make()
+    cut = min((dock.put(path, data) for path, data in image.files.items()), key=lambda file: file.path)
+    (dock.card / "link").symlink_to("elsewhere")
+    with a_bay(dock, device=image.disk.save(dock.card.parent / "other.img")) as bay:
+        card = await bay.cards().open(ATTACHED)
+        with pytest.raises(ListingError, match="not a plain file"):
+            await card.listing()
+        with pytest.raises(PermanentError, match="has more on the card behind its end"):
+            await card.erase(permit(cut, image.files[cut.path]))
+        assert bay.helper.mounts == ["mount"]
+        await card.close()
+
+
 @pytest.mark.promise("I7")
 async def test_a_card_that_does_not_hold_together_is_not_listed(dock: Dock) -> None:
     image = CRAFTED["fat32-cycle"].make()
