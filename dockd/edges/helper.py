@@ -43,6 +43,8 @@ _LATER = frozenset({errno.EAGAIN, errno.EBUSY, errno.EIO, errno.ENOMEDIUM, errno
 )
 # What connect says where no helper listens, or too many ask at once.
 _AWAY = frozenset({errno.ENOENT, errno.ECONNREFUSED, errno.EAGAIN, errno.ENOTCONN, errno.EPIPE, errno.ECONNRESET})
+# This machine has no descriptor or memory for the question just now.
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,7 @@ class Helper:
         except TimeoutError as error:
             raise TransientError(Reason.USB, f"{what}: no answer in {self._deadline_s:g} s") from error
         except OSError as error:
-            if error.errno not in _AWAY:
+            if error.errno not in _AWAY | _SHORT:
                 raise PermanentError(Reason.REFUSED, f"{what}: {self._path}: {error.strerror}") from error
             raise TransientError(Reason.USB, f"{what}: {self._path}: {error.strerror}") from error
         try:

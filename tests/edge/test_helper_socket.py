@@ -360,6 +360,18 @@ async def test_an_answer_that_is_none_keeps_no_descriptor(listen: Callable[[Peer
     os.close(writing)
 
 
+async def test_a_machine_that_is_short_of_descriptors_asks_again_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none_left(*_: object) -> socket.socket:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    monkeypatch.setattr("dockd.edges.helper.socket.socket", none_left)
+    with pytest.raises(TransientError, match="Too many open files") as raised:
+        await Helper(tmp_path / "helper.sock").mount(BAY)
+    assert raised.value.reason is Reason.USB
+
+
 async def test_more_or_fewer_descriptors_than_one_are_refused_and_closed(listen: Callable[[Peer], Helper]) -> None:
     reading, writing = os.pipe()
     none, two = listen(answering({"errno": 0})), listen(answering({"errno": 0}, reading, writing))
