@@ -67,9 +67,13 @@ def standing(vm_bench: Bench, dockd_disk: Path, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def bays(standing: Station) -> Station:
+def bays(standing: Station) -> Iterator[Station]:
     """The station with nothing in its bays; a new one where a test left it otherwise."""
+    before = standing.machine.pid
     if not standing.is_at_rest():
         standing.machine.cut()
         standing.begin()
-    return standing
+    yield standing
+    if standing.machine.pid != before:
+        # To whoever sees that a test leaves no process behind, this one is the test's.
+        standing.machine.cut()

@@ -80,6 +80,11 @@ class Machine:
             self._process.wait()
             self._process = None
 
+    @property
+    def pid(self) -> int | None:
+        """The emulator's process id; None while the machine is off."""
+        return None if self._process is None else self._process.pid
+
     def _start(self, memory: Path | None) -> None:
         if self._process is not None:
             raise RuntimeError("the machine is on: cut its power first")
