@@ -66,8 +66,8 @@ class Doors:
     def arriving(self, bay: BayId, ids: UsbIds, group: asyncio.TaskGroup) -> None:
         """Let somebody in who may become a camera, in a task of the group; whoever came there before is not waited for.
 
-        A refusal is logged: what is not let in stays a stranger. A helper that says nothing, or "later", is asked as
-        long as somebody is there: on a station that is short of everything a camera would otherwise wait for ever.
+        What is no camera is logged, and stays a stranger. A helper that says nothing, "later" or "no" is asked as long
+        as somebody is there: on a station that is short of everything a camera would otherwise wait for ever.
         """
         before = self._arrivals.get(bay)
         if before is not None:
@@ -127,12 +127,13 @@ class Doors:
                     await self._let_in(bay, ids)
             except CameraGoneError as error:
                 _log.info("bay %s: %s left before it was let in: %s", bay, ids, error)
-            except TransientError as error:
+            except (TransientError, PermanentError) as error:
+                # A refusal is not of the device: root's board file may be mended while it is there.
                 _log.warning("bay %s: %s is not let in yet: %s", bay, ids, error)
                 await asyncio.sleep(rest_s)
                 rest_s = min(2 * rest_s, MOST_REST_S)
                 continue
-            except (ListingError, PermanentError) as error:
+            except ListingError as error:
                 _log.warning("bay %s: %s is not let in: %s", bay, ids, error)
             return
 
