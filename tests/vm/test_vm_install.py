@@ -1,0 +1,39 @@
+"""scripts/install on a machine that runs."""
+
+import io
+import tarfile
+from pathlib import Path
+
+from tests.vm.cards import card, clips
+from tests.vm.machine import Machine
+from tests.vm.usb import plug
+
+ROOT = Path(__file__).resolve().parents[2]
+CHECKOUT = ("scripts/install", "hw", "systemd", "dockd/dockd.example.toml", "requirements", "pyproject.toml")
+INSTALL = "/src/scripts/install --board emulated-14 --system-only 2>&1"
+
+
+def checkout() -> bytes:
+    """Pack what of a checkout is needed for all but dockd itself."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for name in CHECKOUT:
+            archive.add(ROOT / name, arcname=f"src/{name}")
+    return packed.getvalue()
+
+
+def test_a_machine_that_runs_becomes_a_station_at_once(machine: Machine, tmp_path: Path) -> None:
+    shell = machine.agent.shell
+    shell("tar -xC /", stdin=checkout())
+    said = shell(INSTALL, within_s=120)
+    assert "install: put /usr/lib/systemd/system/dockd.service" in said
+    assert "install: next: put /etc/dockd/dockd.toml right" in said
+    assert shell("stat -c '%U %a' /run/dockd /run/dockd-helper") == "dockd 755\nroot 700\n"
+    assert shell("systemctl show -P LoadState dockd.service dockd-helper.socket").split() == ["loaded", "loaded"]
+
+    image = card(tmp_path / "card.img", "vfat", clips(1, count=1, each_bytes=4096)).image
+    plug(machine, image, "1.3", serial="CAM-0001")
+    machine.agent.until("[ -e /sys/bus/usb/devices/1-1.3 ]")
+    assert shell("udevadm settle; cat /sys/bus/usb/devices/1-1.3/authorized") == "0\n"
+
+    assert "install: put " not in shell(INSTALL, within_s=120)
