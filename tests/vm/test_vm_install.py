@@ -1,6 +1,7 @@
-"""scripts/install on a machine that runs."""
+"""scripts/install on a machine that runs, and what the page of systemd says to be rid of it again."""
 
 import io
+import re
 import tarfile
 from pathlib import Path
 
@@ -22,7 +23,16 @@ def checkout() -> bytes:
     return packed.getvalue()
 
 
-def test_a_machine_that_runs_becomes_a_station_at_once(machine: Machine, tmp_path: Path) -> None:
+def uninstalling() -> list[str]:
+    """Read the commands of the page."""
+    page = (ROOT / "systemd/README.md").read_text(encoding="utf-8")
+    section = page.partition("\n## Uninstall\n")[2].partition("\n## ")[0]
+    return re.findall(r"^    (\S.*)$", section, flags=re.MULTILINE)
+
+
+def test_a_machine_that_runs_becomes_a_station_at_once_and_is_none_any_more_by_the_commands_of_the_page(
+    machine: Machine, tmp_path: Path
+) -> None:
     shell = machine.agent.shell
     shell("tar -xC /", stdin=checkout())
     said = shell(INSTALL, within_s=120)
@@ -37,3 +47,14 @@ def test_a_machine_that_runs_becomes_a_station_at_once(machine: Machine, tmp_pat
     assert shell("udevadm settle; cat /sys/bus/usb/devices/1-1.3/authorized") == "0\n"
 
     assert "install: put " not in shell(INSTALL, within_s=120)
+
+    put = shell("cat /usr/lib/dockd/installed").split()
+    assert "/usr/lib/udev/rules.d/70-dockd-authorise.rules" in put
+    commands = uninstalling()
+    assert len(commands) == 4
+    for command in commands:
+        shell(command)
+    assert shell(f"for path in {' '.join(put)}; do if [ -e $path ]; then echo $path; fi; done") == ""
+    assert shell("systemctl show -P LoadState dockd.service").strip() == "not-found"
+    left = shell("find / -xdev -name '*dockd*' -not -path '/src/*' | sort").split()
+    assert left == ["/etc/dockd", "/etc/dockd/dockd.toml"]
