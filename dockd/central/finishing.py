@@ -17,7 +17,7 @@ from dockd.central.database import Database
 from dockd.central.declaration import meta_sha256_of
 from dockd.central.evidence import DeadCopyError, DigestMismatchError, Evidence, StoppedError
 from dockd.central.index import Facts, Upload
-from dockd.central.partials import Partials
+from dockd.central.partials import DiskDiedError, Partials
 from dockd.central.refusal import CHECKSUM_MISMATCH
 from dockd.central.signing import Signer
 from dockd.central.threads import Threads
@@ -125,7 +125,7 @@ class Finisher:
                 return Failed(status=503, words="store: its copy was damaged, expected the bytes from this station")
             await self._discard(upload, f"digest mismatch: {error}")
             return Failed(status=CHECKSUM_MISMATCH, words=f"upload discarded: {error}: send it again as a new upload")
-        except DeadCopyError as error:
+        except (DeadCopyError, DiskDiedError) as error:
             await self._discard(upload, f"disk failed: {error}")
             return Failed(status=500, words="upload discarded: the store's disk failed: send it again as a new upload")
         stored = await self._database.write(lambda db: self._record(db, upload))

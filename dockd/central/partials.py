@@ -8,7 +8,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dockd.durable import write_again
+from dockd.durable import is_shortage, write_again
 from dockd.errors import InvariantError
 
 _SYNC_EVERY_BYTES = 64 * 1024 * 1024
@@ -42,13 +42,21 @@ class Partials:
         return (entry.name for entry in os.scandir(self._folder))
 
     def renew(self, upload_id: str) -> None:
-        """Write again what an earlier process left of an upload, before it is believed; raises OSError.
+        """Write again what an earlier process left of an upload, before it is believed.
 
         That one may have died on a sync that failed: what is read of such bytes is right, is not on the disk, and no
         later sync writes it (I9).
+
+        Raises:
+            DiskDiedError: they cannot be read, written or synced now either.
+            OSError: descriptors ran out; the upload is as it was.
+
         """
         if upload_id in self._inherited:
-            write_again(self.path(upload_id))
+            try:
+                write_again(self.path(upload_id))
+            except OSError as error:
+                raise error if is_shortage(error) else DiskDiedError(str(error)) from error
             self._inherited.discard(upload_id)
 
     def size_bytes(self, upload_id: str) -> int | None:
@@ -101,6 +109,7 @@ class Partials:
     def discard(self, upload_id: str) -> None:
         """Remove an upload's bytes; none are fine too."""
         self.path(upload_id).unlink(missing_ok=True)
+        self._inherited.discard(upload_id)
 
 
 def _sync(descriptor: int) -> None:

@@ -75,19 +75,20 @@ def under_way(bench: Bench, run: Ingest, least_bytes: int) -> None:
 def test_a_black_hole_in_mid_body_ends_in_words_and_the_rest_goes_from_the_stores_offset(bench: Bench) -> None:
     bench.put("A.MP4", 4 * MIB)
     with ingesting(bench.command("--limit", "1M", "--patience", "3"), bench.state.with_suffix(".log")) as run:
-        under_way(bench, run, MIB)
+        under_way(bench, run, 3 * MIB)
         bench.line.spoil(bench.store.port, "drop")
         ended = run.ended()
     assert ended.code == 75, ended.words()
     assert ended.troubles["A.MP4"]["reason"] == "network", ended.words()
     bench.line.mend()
     there_bytes = bench.arrived_bytes()
-    assert there_bytes >= MIB
+    assert there_bytes >= 3 * MIB
     counted(bench.line, bench.store.port)
     again = bench.ingest()
     sent_bytes = bench.line.sent_bytes()
     bench.all_is_well(again)
-    assert sent_bytes < (4 * MIB - there_bytes) * 1.1 + 64_000
+    # Headers, and what the kernel sends twice where it had to wait for a busy machine; all of it again would be 4 MiB.
+    assert sent_bytes < (4 * MIB - there_bytes) * 1.1 + MIB / 2
     assert moves(bench.state, "opened") == {1: 1}
 
 
