@@ -43,8 +43,9 @@ def watch(_desk: Desk, arguments: argparse.Namespace) -> int:
     board, seen = _board(arguments.board), 0
     try:
         with closing(Watch()) as announcements:
+            devices = plugged_in(announcements, within_s=arguments.timeout)
             sys.stderr.write("dockctl: plug a camera into a bay; Ctrl-C ends\n")
-            for device in plugged_in(announcements, within_s=arguments.timeout):
+            for device in devices:
                 _tell(device, board, as_json=arguments.json)
                 seen += 1
                 if arguments.once:

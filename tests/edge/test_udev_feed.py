@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 
 from hypothesis import given, settings, strategies as st
@@ -16,6 +16,7 @@ from dockd.domain.plugged import Devices
 from dockd.domain.usb import PortPath, UsbIds
 from dockd.edges.boards import load_board
 from dockd.edges.udev.feed import UdevFeed
+from dockd.edges.udev.plugs import plugged_in
 from dockd.edges.udev.watch import Came, Heard, News, Went
 from tests.plugs import HOST, Hub
 
@@ -288,3 +289,15 @@ async def _after(storm: list[News], hub: Hub) -> dict[int, str]:
         following.cancel()
         await asyncio.wait({following})
     return bays
+
+
+# --- what is plugged in just now ------------------------------------------------------------------------------------
+
+
+def test_who_is_quicker_than_the_first_look_at_the_announcements_is_told_too() -> None:
+    hub = Hub()
+    with closing(Told(hub)) as told:
+        devices = plugged_in(told, within_s=5.0)
+        hub.plug("1.3", "CAM-3")
+        told.say(hub.news)
+        assert next(devices).ids.serial == "CAM-3"

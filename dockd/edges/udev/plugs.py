@@ -13,11 +13,16 @@ from dockd.edges.udev.watch import Came, Went
 
 
 def plugged_in(watch: Announcements, *, within_s: float | None) -> Iterator[Device]:
-    """Give every USB device that is plugged in from now on; ends when there was none for so long (None: never).
+    """Give every USB device that is plugged in from this call on; ends when there was none for so long (None: never).
 
     Where announcements were lost, what is there is looked up anew.
     """
-    there, lost = dict(_pluggings(watch.look())), False
+    # Now, and not when the first one is asked for: people who are told to plug in may be quick.
+    return _news(watch, dict(_pluggings(watch.look())), within_s)
+
+
+def _news(watch: Announcements, there: dict[str, str], within_s: float | None) -> Iterator[Device]:
+    lost = False
     until_s = _from_now(within_s)
     while True:
         left_s = None if until_s is None else max(0.0, until_s - time.monotonic())
