@@ -78,8 +78,6 @@ class MountedCards:
         self._erase = erase
         self._patience = patience or Patience()
         self._window_s = window_s
-        self.abandoned: list[int] = []
-        """Process ids of copiers that hung in the kernel and outlived their kill."""
 
     async def open(self, attached: Attached) -> "MountedCard":
         """Mount a docked camera's card for reading.
@@ -97,7 +95,6 @@ class MountedCards:
             spool=self._spool,
             erase=self._erase,
             patience=self._patience,
-            abandoned=self.abandoned.append,
             window_s=self._window_s,
         )
         try:
@@ -120,7 +117,6 @@ class MountedCard:
         spool: Path,
         erase: bool,
         patience: Patience,
-        abandoned: Callable[[int], None],
         window_s: float,
     ) -> None:
         """Mount nothing yet."""
@@ -130,7 +126,6 @@ class MountedCard:
         self._spool = spool
         self._erase = erase
         self._patience = patience
-        self._abandoned = abandoned
         self._window_s = window_s
         self._turn = asyncio.Lock()
         self._closed = False
@@ -248,7 +243,6 @@ class MountedCard:
                 device=mount.device,
                 erase=self._erase and writable,
                 patience=self._patience,
-                abandoned=self._abandoned,
                 behind=self._behind,
             ),
             writable=writable,
