@@ -121,6 +121,7 @@ class DescriptorCard:
         self._copier = CopierProcess(self._descriptors, patience=patience, abandoned=self._left)
         self._turn = asyncio.Lock()
         self._closed = False
+        self._lingers = False
         # A copier that outlives its daemon for a moment must never meet a part of the next one.
         self._parts = secrets.token_hex(8)
         self._copies = 0
@@ -136,6 +137,11 @@ class DescriptorCard:
     def behind(self) -> frozenset[int]:
         """The lengths that have more behind their end, as the last listing told, be it one that failed after that."""
         return self._behind
+
+    @property
+    def lingers(self) -> bool:
+        """Say whether something of it hung in the kernel when it was closed, and may have it open still."""
+        return self._lingers
 
     def has_read(self, path: bytes) -> bool:
         """Say whether a file was read again here, and nothing was erased under its name since."""
@@ -223,6 +229,9 @@ class DescriptorCard:
         }
         await self._ask(command)
 
+    async def rest(self) -> None:
+        """Do nothing: whoever opened the descriptors decides what is writable."""
+
     async def close(self) -> None:
         """Let go of the card, in the middle of a command too. Never raises, even when the camera is gone."""
         if self._closed:
@@ -233,9 +242,10 @@ class DescriptorCard:
             async with self._turn:  # a command that was under way must have let go of the descriptors
                 await self._copier.end()
         finally:
-            await closed(*self._descriptors, most_s=self._kill_s)
+            self._lingers |= not await closed(*self._descriptors, most_s=self._kill_s)
 
     def _left(self, pid: int) -> None:
+        self._lingers = True
         _log.warning("copier %s outlived its kill by %g s: it hangs in the kernel", pid, self._kill_s)
 
     async def _ask(self, command: Command, *, hear: Callable[[Sign], None] | None = None, part: str = "") -> Done:
