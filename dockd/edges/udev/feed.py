@@ -1,10 +1,11 @@
 """What is docked, as udev announces it: implements the port CameraFeed for the bays of a board.
 
 Owns when devices are looked up anew, how long a device may take to become a camera, and what is told. What a bay holds
-is `dockd.domain.plugged`. Knows nothing of pyudev.
+is `dockd.domain.plugged`, and whether that is believed `dockd.domain.flapping`. Knows nothing of pyudev.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -12,6 +13,7 @@ from typing import Protocol
 
 from dockd.app.ports import Attached, Detached, Empty, FeedEvent, Unknown
 from dockd.domain.board import Board
+from dockd.domain.flapping import Pace, fresh, seen
 from dockd.domain.model import BayId
 from dockd.domain.plugged import (
     Arriving,
@@ -32,6 +34,8 @@ RECONCILE_S = 60.0
 """Devices are looked up anew this often, whatever was announced: what was lost without a word is found then."""
 SETTLE_S = 30.0
 """How long a device may take from its port to its filesystem; a camera with a large card takes some ten seconds."""
+MOST_AGAIN_S = 600.0
+"""Between two times at most that whoever takes longer is let in again; each wait is twice the one before."""
 
 
 class Announcements(Protocol):
@@ -55,7 +59,11 @@ class Announcements(Protocol):
 
 
 class UdevFeed:
-    """The cameras in the bays of one board. `arriving` is told, once a plugging in, who may become a camera."""
+    """The cameras in the bays of one board.
+
+    `arriving` is told who may become a camera: once a plugging in, and now and then while it does not become one. The
+    driver may have failed to take it, or what kept it from being let in may have passed.
+    """
 
     def __init__(
         self,
@@ -66,6 +74,8 @@ class UdevFeed:
         listen: Callable[[str | None], Announcements] = lambda host: Watch(host=host),
         reconcile_s: float = RECONCILE_S,
         settle_s: float = SETTLE_S,
+        pace: Pace | None = None,
+        now_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """Take what is needed; `listen` opens the announcements of a controller, or of all."""
         self._bays = {wiring.port: bay for bay, wiring in board.bays.items()}
@@ -75,6 +85,9 @@ class UdevFeed:
         self._listen = listen
         self._reconcile_s = reconcile_s
         self._settle_s = settle_s
+        self._pace = pace or Pace()
+        self._now_s = now_s
+        self._flaps = dict.fromkeys(self._bays.values(), fresh(self._pace, now_s()))
         self._seen: dict[BayId, Occupant] = {}
         self._waits: dict[BayId, _Wait] = {}
 
@@ -85,57 +98,64 @@ class UdevFeed:
 
     async def events(self) -> AsyncIterator[FeedEvent]:
         """Tell every bay once, then what changes, in order; never ends."""
-        loop = asyncio.get_running_loop()
         with closing(self._listen(self._host)) as watch:
             # What happened since it listens is heard below, again.
-            devices, looked_s, lost = watch.look(), loop.time(), False
+            devices, looked_s, lost = watch.look(), self._now_s(), False
             while True:
-                for event in self._changes(devices, loop.time()):
+                for event in self._changes(devices, self._now_s()):
                     yield event
-                await _readable(watch.fileno(), self._until_s(looked_s) - loop.time())
+                await _readable(watch.fileno(), self._until_s(looked_s) - self._now_s())
                 heard = watch.hear()
                 lost = lost or heard.lost
-                if (lost and heard.all) or loop.time() - looked_s >= self._reconcile_s:
-                    devices, looked_s, lost = watch.look(), loop.time(), False
+                if (lost and heard.all) or self._now_s() - looked_s >= self._reconcile_s:
+                    devices, looked_s, lost = watch.look(), self._now_s(), False
                 else:
                     devices = _after(devices, heard)
 
     def _until_s(self, looked_s: float) -> float:
         """Say when something is to be done though nothing was heard."""
-        return min([looked_s + self._reconcile_s, *(wait.until_s for wait in self._waits.values() if not wait.over)])
+        rests = (flaps.until_s for flaps in self._flaps.values() if flaps.until_s is not None)
+        return min([looked_s + self._reconcile_s, *rests, *(wait.until_s for wait in self._waits.values())])
 
     def _changes(self, devices: Devices, now_s: float) -> Iterator[FeedEvent]:
         held = occupants(devices, self._bays, known=self._known)
         for port, bay in self._bays.items():
-            occupant = self._patient(bay, held[port], now_s)
-            before = self._seen.get(bay)
-            if occupant != before:
-                self._seen[bay] = occupant
-                yield from _news(bay, before, occupant)
+            self._flaps[bay], believed = seen(self._flaps[bay], held[port], pace=self._pace, now_s=now_s)
+            for one in believed:
+                occupant = self._patient(bay, one, now_s)
+                before = self._seen.get(bay)
+                if occupant != before:
+                    self._seen[bay] = occupant
+                    yield from _news(bay, before, occupant)
 
     def _patient(self, bay: BayId, occupant: Occupant, now_s: float) -> Occupant:
-        """Give what is in a bay: who takes too long to become a camera is a stranger."""
+        """Give what is in a bay: who takes too long to become a camera is a stranger, and may become one yet."""
         if not isinstance(occupant, Arriving):
             self._waits.pop(bay, None)
             return occupant
         wait = self._waits.get(bay)
         if wait is None or wait.arriving != occupant:
-            self._waits[bay] = _Wait(arriving=occupant, until_s=now_s + self._settle_s)
+            wait = _Wait(arriving=occupant, until_s=now_s + self._settle_s, next_s=2 * self._settle_s)
+            self._waits[bay] = wait
             self._arriving(bay, occupant.ids)
+        elif now_s >= wait.until_s:
+            next_s = min(2 * wait.next_s, MOST_AGAIN_S)
+            wait = replace(wait, until_s=now_s + wait.next_s, next_s=next_s, late=True)
+            self._waits[bay] = wait
+            self._arriving(bay, occupant.ids)
+        if not wait.late:
             return occupant
-        if not wait.over and now_s < wait.until_s:
-            return occupant
-        self._waits[bay] = replace(wait, over=True)
         return Stranger(ids=occupant.ids, why=f"no card came to be read within {self._settle_s:g} s")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Wait:
-    """Somebody who may become a camera until then."""
+    """Somebody who may become a camera, and is let in again then; `next_s` is the wait after that."""
 
     arriving: Arriving
     until_s: float
-    over: bool = False
+    next_s: float
+    late: bool = False
 
 
 def _after(devices: Devices, heard: Heard) -> Devices:
