@@ -195,12 +195,16 @@ async def test_the_camera_that_was_seen_is_opened_as_its_profile_says_and_no_oth
         async with aclosing(events):
             cards = CardsOfBays(feed, bay.doors(), profiles)(dock.spool, erase=True, patience=Patience())
             bay.helper.let_in = {"serial": "X00123", "busnum": 1, "devnum": 1}
+            bay.count("1")
             card = await cards.open(attached)
             listing = await card.listing()
             assert [(it.path, it.urgent) for it in listing.files] == [(file.path, True)]
             with pytest.raises(PermanentError, match="by the profile dated such a file is not erased"):
                 await card.erase(permit(file))
             await card.close()
+            bay.count("2")
+            with pytest.raises(CameraGoneError, match="is disk 2 by the kernel's count, expected 1"):
+                await cards.open(attached)
             another = replace(attached, camera=replace(attached.camera, serial=CameraSerial("X00124")))
             with pytest.raises(CameraGoneError, match="camera X00124 is not in it any more"):
                 await cards.open(another)
