@@ -20,7 +20,7 @@ from dockd.domain.model import BayId
 from dockd.edges.helper import Authorised, Helper
 from dockd.errors import CameraGoneError, InvariantError, ListingError, PermanentError, Reason, TransientError
 from dockd.helper.__main__ import serve
-from dockd.helper.request import OSError, Request
+from dockd.helper.request import Request
 from dockd.helper.verbs import Answer, Verbs
 from tests.sysfs_tree import KEYBOARD, STORAGE, Tree, text
 
@@ -278,7 +278,7 @@ def test_a_process_that_systemd_did_not_start_does_nothing(listen_fds: str, pid:
     with closing(ours), closing(its):
         ran = start(its, listen_fds=listen_fds, pid=pid)
         assert (ran.returncode, ran.stdout) == (1, "")
-        assert "expected one connection from systemd" in ran.stderr
+        assert "expected one socket from systemd" in ran.stderr
 
 
 def test_root_runs_nothing_but_the_standard_library_and_the_helper() -> None:
