@@ -1,7 +1,6 @@
 """The feed of a board: what is told of the bays, whatever is doubled, dropped or late."""
 
 import asyncio
-import os
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
@@ -14,54 +13,16 @@ from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent, Un
 from dockd.domain.board import Board, Controller
 from dockd.domain.matching import CardIds
 from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
-from dockd.domain.plugged import Devices
 from dockd.domain.usb import PortPath, UsbIds
 from dockd.edges.boards import load_board
 from dockd.edges.udev.feed import UdevFeed
 from dockd.edges.udev.plugs import plugged_in
-from dockd.edges.udev.watch import Came, Heard, News, Went
-from tests.plugs import HOST, Hub
+from dockd.edges.udev.watch import Came, News, Went
+from tests.plugs import HOST, Hub, Time, Told
 
 BOARD = load_board("emulated-14")
 TWO = replace(BOARD, bays={bay: BOARD.bays[bay] for bay in (BayId(1), BayId(2))})
 ONE = replace(BOARD, bays={BayId(1): BOARD.bays[BayId(1)]})
-
-
-class Told:
-    """Announcements by hand: each entry of `heard` is one hearing."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.heard: list[Heard] = []
-        self.looks = 0
-        self.looked: asyncio.Queue[None] = asyncio.Queue()
-        self.hears: asyncio.Queue[None] = asyncio.Queue()
-        self.closed = False
-        self._read, self._write = os.pipe()
-
-    def say(self, news: list[News], *, lost: bool = False, everything: bool = True) -> None:
-        self.heard.append(Heard(news=tuple(news), lost=lost, all=everything))
-        os.write(self._write, b".")
-
-    def fileno(self) -> int:
-        return self._read
-
-    def hear(self) -> Heard:
-        self.hears.put_nowait(None)
-        if not self.heard:
-            return Heard(news=(), lost=False, all=True)
-        os.read(self._read, 1)
-        return self.heard.pop(0)
-
-    def look(self) -> Devices:
-        self.looks += 1
-        self.looked.put_nowait(None)
-        return self.hub.devices()
-
-    def close(self) -> None:
-        self.closed = True
-        os.close(self._read)
-        os.close(self._write)
 
 
 def known(ids: UsbIds, card: CardIds | None) -> bool:
@@ -98,6 +59,7 @@ class Listener:
             reconcile_s=reconcile_s,
             settle_s=settle_s,
             now_s=now_s,
+            start=lambda work: work(),
         )
         self.events = feed.events()
 
@@ -222,20 +184,9 @@ async def test_a_device_that_never_becomes_a_camera_is_unknown_after_a_while_and
         assert set(listener.arrivals) == {"1: 46f4:0001 CAM-1"}
 
 
-class Time:
-    """A clock by hand; whoever waits is woken by what is said."""
-
-    def __init__(self) -> None:
-        self.s = 1000.0
-
-    def __call__(self) -> float:
-        return self.s
-
-
 async def heard(listener: Listener, news: list[News]) -> None:
     """Have the feed hear something, and tell what comes of it before anybody else gets a turn."""
-    listener.told.say(news)
-    await listener.told.hears.get()
+    await listener.told.hearing(news)
 
 
 @asynccontextmanager
@@ -250,9 +201,11 @@ async def following(hub: Hub, now: Time) -> AsyncIterator[tuple[Listener, list[F
     async with listening(hub, now_s=now, reconcile_s=1e9) as listener, asyncio.timeout(60):
         task = asyncio.create_task(follow(listener), name="follow")
         await listener.told.looked.get()
-        yield listener, events
-        task.cancel()
-        await asyncio.wait({task})
+        try:
+            yield listener, events
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
 
 
 @pytest.mark.promise("I17")

@@ -7,28 +7,20 @@ is `dockd.domain.plugged`, and whether that is believed `dockd.domain.flapping`.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import closing
+from concurrent.futures import Future
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol
 
 from dockd.app.ports import Attached, Detached, Empty, FeedEvent, Unknown
 from dockd.domain.board import Board
 from dockd.domain.flapping import Pace, fresh, seen
 from dockd.domain.model import BayId
-from dockd.domain.plugged import (
-    Arriving,
-    CameraThere,
-    Devices,
-    Known,
-    Nothing,
-    Occupant,
-    Stranger,
-    occupants,
-    with_device,
-    without_device,
-)
+from dockd.domain.plugged import Arriving, CameraThere, Devices, Known, Nothing, Occupant, Stranger, occupants
 from dockd.domain.usb import UsbIds
-from dockd.edges.udev.watch import Came, Heard, Watch, Went
+from dockd.edges.udev.looking import LOOK_S, Looks, after, in_thread
+from dockd.edges.udev.watch import Heard, Looking, Watch
 
 RECONCILE_S = 60.0
 """Devices are looked up anew this often, whatever was announced: what was lost without a word is found then."""
@@ -49,8 +41,8 @@ class Announcements(Protocol):
         """Take what was announced."""
         ...
 
-    def look(self) -> Devices:
-        """Look up every device."""
+    def look(self, looking: Looking | None = None) -> Devices:
+        """Look up every device, in any thread; one that hangs keeps it waiting."""
         ...
 
     def close(self) -> None:
@@ -76,6 +68,8 @@ class UdevFeed:
         settle_s: float = SETTLE_S,
         pace: Pace | None = None,
         now_s: Callable[[], float] = time.monotonic,
+        look_s: float = LOOK_S,
+        start: Callable[[Callable[[], None]], None] = in_thread,
     ) -> None:
         """Take what is needed; `listen` opens the announcements of a controller, or of all."""
         self._bays = {wiring.port: bay for bay, wiring in board.bays.items()}
@@ -87,6 +81,8 @@ class UdevFeed:
         self._settle_s = settle_s
         self._pace = pace or Pace()
         self._now_s = now_s
+        self._look_s = look_s
+        self._start = start
         self._flaps = dict.fromkeys(self._bays.values(), fresh(self._pace, now_s()))
         self._seen: dict[BayId, Occupant] = {}
         self._waits: dict[BayId, _Wait] = {}
@@ -99,23 +95,35 @@ class UdevFeed:
     async def events(self) -> AsyncIterator[FeedEvent]:
         """Tell every bay once, then what changes, in order; never ends."""
         with closing(self._listen(self._host)) as watch:
-            # What happened since it listens is heard below, again.
-            devices, looked_s, lost = watch.look(), self._now_s(), False
+            looks = Looks(watch.look, now_s=self._now_s, most_s=self._look_s, start=self._start)
+            looks.begin()
+            devices: Devices = {}
+            due_s = self._now_s() + self._reconcile_s
+            lost, looked, blind = False, False, True
             while True:
-                for event in self._changes(devices, self._now_s()):
-                    yield event
-                await _readable(watch.fileno(), self._until_s(looked_s) - self._now_s())
+                # What is heard after a loss may be older than the loss: it is told with what the look finds. No bay is
+                # told of before the first look.
+                telling = looked and (not blind or looks.stalled)
+                if telling:
+                    for event in self._changes(devices, self._now_s()):
+                        yield event
+                until_s = [looks.until_s, due_s if looks.answer is None else inf, self._until_s() if telling else inf]
+                await _woken(watch.fileno(), looks.answer, min(until_s) - self._now_s())
                 heard = watch.hear()
                 lost = lost or heard.lost
-                if (lost and heard.all) or self._now_s() - looked_s >= self._reconcile_s:
-                    devices, looked_s, lost = watch.look(), self._now_s(), False
-                else:
-                    devices = _after(devices, heard)
+                looks.heard(heard.news)
+                devices = after(devices, heard.news)
+                found = looks.taken(devices)
+                if found is not None:
+                    devices, looked, blind = found, True, False
+                if looks.answer is None and ((lost and heard.all) or self._now_s() >= due_s):
+                    looks.begin()
+                    lost, blind, due_s = False, lost, self._now_s() + self._reconcile_s
 
-    def _until_s(self, looked_s: float) -> float:
-        """Say when something is to be done though nothing was heard."""
+    def _until_s(self) -> float:
+        """Say when a bay is to be told of though nothing was heard."""
         rests = (flaps.until_s for flaps in self._flaps.values() if flaps.until_s is not None)
-        return min([looked_s + self._reconcile_s, *rests, *(wait.until_s for wait in self._waits.values())])
+        return min([inf, *rests, *(wait.until_s for wait in self._waits.values())])
 
     def _changes(self, devices: Devices, now_s: float) -> Iterator[FeedEvent]:
         held = occupants(devices, self._bays, known=self._known)
@@ -158,16 +166,6 @@ class _Wait:
     late: bool = False
 
 
-def _after(devices: Devices, heard: Heard) -> Devices:
-    for news in heard.news:
-        match news:
-            case Came(device=device):
-                devices = with_device(devices, device)
-            case Went(devpath=devpath):
-                devices = without_device(devices, devpath)
-    return devices
-
-
 def _news(bay: BayId, before: Occupant | None, occupant: Occupant) -> Iterator[FeedEvent]:
     """Tell what a bay holds now that held something else, or was not looked at."""
     if isinstance(before, CameraThere | Stranger) and not isinstance(occupant, Stranger):
@@ -186,10 +184,19 @@ def _news(bay: BayId, before: Occupant | None, occupant: Occupant) -> Iterator[F
             yield Unknown(bay=bay, ids=ids, why=why)
 
 
-async def _readable(descriptor: int, most_s: float) -> None:
-    """Wait until there is something to read, or for so long. In between nobody is woken by it."""
+async def _woken(descriptor: int, answer: Future[Devices] | None, most_s: float) -> None:
+    """Wait until there is something to read or an answer, or for so long. In between nobody is woken by it."""
     loop = asyncio.get_running_loop()
     told = asyncio.Event()
+
+    def answered(_: Future[Devices]) -> None:
+        with suppress(RuntimeError):  # the loop may be over when a thread that hung goes on
+            loop.call_soon_threadsafe(told.set)
+
+    if answer is not None:
+        if answer.done():
+            return
+        answer.add_done_callback(answered)
     loop.add_reader(descriptor, told.set)
     try:
         async with asyncio.timeout(max(most_s, 0.0)):
