@@ -60,5 +60,6 @@ def serve(connection: socket.socket, verbs: Callable[..., Verbs], *, user: int) 
 if __name__ == "__main__":
     if (os.environ.get("LISTEN_PID"), os.environ.get("LISTEN_FDS")) != (str(os.getpid()), "1"):
         sys.exit("dockd-helper: expected one socket from systemd (Accept=no)")
-    serve(connected(socket.socket(fileno=3)), Verbs, user=pwd.getpwnam("dockd").pw_uid)
+    user = pwd.getpwnam("dockd").pw_uid
+    serve(connected(socket.socket(fileno=3)), Verbs, user=user)
     os._exit(0)  # Python's own end would cost more than the request

@@ -123,8 +123,7 @@ class Usb:
 
 
 def _interfaces(path: Path, *, storage: bool) -> list[Path]:
-    found = sorted(path.glob(f"{path.name}:*"))
-    return [interface for interface in found if (_read(interface / "bInterfaceClass") == STORAGE) is storage]
+    return [one for one in path.glob(f"{path.name}:*") if (_read(one / "bInterfaceClass") == STORAGE) is storage]
 
 
 def _read(path: Path) -> str:
