@@ -153,7 +153,7 @@ class CardsOfBays:
 
     def _plugged(self, attached: Attached) -> Plugged:
         there = self._there(attached)
-        return Plugged(ids=there.ids, devname=there.usb_plugging)
+        return Plugged(ids=there.ids, devname=there.usb_plugging, diskseq=there.plugging)
 
     def _profile_of(self, attached: Attached) -> Profile:
         there = self._there(attached)

@@ -92,7 +92,23 @@ class Bay:
 
     def doors(self, *, patience_s: float = 5.0) -> Doors:
         """Make the doors of this bay."""
-        return Doors(Helper(self.socket, deadline_s=20.0), patience_s=patience_s)
+        return Doors(Helper(self.socket, deadline_s=20.0), patience_s=patience_s, sys=self.sys)
+
+    @property
+    def sys(self) -> Path:
+        """What stands for sysfs."""
+        return self.dock.card.parent / "sys"
+
+    def count(self, diskseq: str) -> None:
+        """Have the kernel count the disk of which the card is a partition as this one."""
+        number = self.dock.card.stat().st_dev
+        disk = self.sys / "devices" / "sda"
+        (disk / "sda1").mkdir(parents=True, exist_ok=True)
+        (disk / "diskseq").write_text(f"{diskseq}\n")
+        link = self.sys / "dev" / "block" / f"{os.major(number)}:{os.minor(number)}"
+        link.parent.mkdir(parents=True, exist_ok=True)
+        if not link.is_symlink():
+            link.symlink_to("../../devices/sda/sda1")
 
     def cards(
         self,

@@ -3,13 +3,15 @@
 The names are those that a kernel gave in a virtual machine: hub 1 or 2 of an xHCI, a stick with one partition.
 """
 
+import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from dockd.domain.matching import CardIds
 from dockd.domain.plugged import Device, Devices, Kind
 from dockd.domain.usb import PortPath, UsbIds
-from dockd.edges.udev.watch import Came, News, Went
+from dockd.edges.udev.watch import Came, Heard, Looking, News, Went
 
 HOST = "pci-0000:00:10.0"
 ROOT = "/devices/pci0000:00/0000:00:10.0/usb1"
@@ -67,3 +69,59 @@ class Hub:
     def devices(self) -> Devices:
         """Give what is there now."""
         return dict(self.now)
+
+
+class Told:
+    """Announcements by hand: each entry of `heard` is one hearing; `look` stands for its own look, in any thread."""
+
+    def __init__(self, hub: Hub, *, look: Callable[[Looking | None], Devices] | None = None) -> None:
+        self.hub = hub
+        self.another = look
+        self.heard: list[Heard] = []
+        self.looks = 0
+        self.looked: asyncio.Queue[None] = asyncio.Queue()
+        self.hears: asyncio.Queue[None] = asyncio.Queue()
+        self.closed = False
+        self._read, self._write = os.pipe()
+
+    def say(self, news: list[News], *, lost: bool = False, everything: bool = True) -> None:
+        self.heard.append(Heard(news=tuple(news), lost=lost, all=everything))
+        os.write(self._write, b".")
+
+    async def hearing(self, news: list[News]) -> None:
+        """Say something, and wait until whoever listens has done what comes of it at once."""
+        self.say(news)
+        while self.heard:
+            await self.hears.get()
+
+    def fileno(self) -> int:
+        return self._read
+
+    def hear(self) -> Heard:
+        self.hears.put_nowait(None)
+        if not self.heard:
+            return Heard(news=(), lost=False, all=True)
+        os.read(self._read, 1)
+        return self.heard.pop(0)
+
+    def look(self, looking: Looking | None = None) -> Devices:
+        if self.another is not None:
+            return self.another(looking)
+        self.looks += 1
+        self.looked.put_nowait(None)
+        return self.hub.devices()
+
+    def close(self) -> None:
+        self.closed = True
+        os.close(self._read)
+        os.close(self._write)
+
+
+class Time:
+    """A clock by hand; whoever waits is woken by what is said."""
+
+    def __init__(self) -> None:
+        self.s = 1000.0
+
+    def __call__(self) -> float:
+        return self.s

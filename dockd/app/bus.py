@@ -7,6 +7,7 @@ import asyncio
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
+from dockd.app.clearing import Clearing
 from dockd.app.erase import erase_clip
 from dockd.app.guest import NEVER_S, Guest
 from dockd.app.offload import (
@@ -82,7 +83,7 @@ class Bus:
         self._first: DockingId | None = None
         self._task: asyncio.Task[None] | None = None
         self._current: DockingId | None = None
-        self._clearing: Stay | None = None
+        self._clearing = Clearing(ledger=ledger, clock=clock, here=self._guests, broke=self._break)
         self._resting = False
         self._refusals = 0
         self._copies_from_s: float | None = None
@@ -156,26 +157,18 @@ class Bus:
         async with asyncio.TaskGroup() as group:
             while True:
                 job = await self._choose()
-                self._show_clearing(job)
+                if await self._clearing.make_way(job):
+                    continue  # whoever was chosen may have left meanwhile
                 if job is None:
                     await self._rest()
                     continue
+                if job.kind is JobKind.ERASE:
+                    self._clearing.begin(self._guests[job.docking].stay)
                 self.underway = Underway(docking=job.docking, clip=job.clip.key, kind=job.kind, bytes_done=0)
                 self._task = group.create_task(self._attempt(job), name=f"{job.kind.value} clip {job.clip.key}")
                 # Only waited for: the end of a stay cancels its job and never the bus.
                 await asyncio.wait({self._task})
                 self._current, self._task, self.underway = job.docking, None, None
-
-    def _show_clearing(self, job: Job | None) -> None:
-        """Show a camera as being cleared until the bus has other work: a lamp that flickers a file says nothing."""
-        clearing = self._guests[job.docking].stay if job is not None and job.kind is JobKind.ERASE else None
-        if clearing is self._clearing:
-            return
-        if self._clearing is not None:
-            self._clearing.watch.erasing(self._clearing.docking, opened=False)
-        if clearing is not None:
-            clearing.watch.erasing(clearing.docking, opened=True)
-        self._clearing = clearing
 
     async def _rest(self) -> None:
         self._resting = not self._bell.rung
@@ -184,7 +177,7 @@ class Bus:
 
     def _next_in_s(self) -> float | None:
         now_s = self._clock.monotonic_s()
-        times = [guest.next_in_s(now_s) for guest in self._guests.values()]
+        times = [self._clearing.next_in_s(now_s), *(guest.next_in_s(now_s) for guest in self._guests.values())]
         if self._copies_from_s is not None:
             times.append(max(0.0, self._copies_from_s - now_s))
         return min((wait_s for wait_s in times if wait_s is not None), default=None)

@@ -117,6 +117,18 @@ class Card(Protocol):
         """
         ...
 
+    async def rest(self) -> None:
+        """Let go of what is writable: once this returns nothing of the card is, until the next erasure (I6).
+
+        A call that is cancelled does so all the same before it ends. Of a card that is closed, or whose camera left,
+        nothing is writable: this says nothing of it.
+
+        Raises:
+            TransientError: USB, letting go of it hangs, and it may be writable still.
+
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of the card; leaves nothing mounted. Never raises, even when the camera is gone."""
         ...

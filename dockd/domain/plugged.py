@@ -30,7 +30,8 @@ class Device:
     """One device at the moment it was announced, or looked at; a text is empty where nothing was said.
 
     `plugging` is another one each time it is plugged in (of a USB device its number, of a disk or partition the
-    kernel's count of disks). `card` and `volume` are of the filesystem on a disk or partition.
+    kernel's count of disks). `card` and `volume` are of the filesystem on a disk or partition. Of one that is `mute`
+    nothing but its place is known: whoever reads it is kept waiting.
     """
 
     devpath: str
@@ -42,6 +43,7 @@ class Device:
     firmware: str = ""
     volume: str = ""
     card: CardIds | None = None
+    mute: bool = False
 
 
 Devices = Mapping[str, Device]
@@ -115,6 +117,8 @@ def _occupant(here: list[Device], known: Known) -> Occupant:
         return Nothing()
     # What belongs to a device lies below it, and so comes after it.
     ids, plugging = here[0].ids, here[0].plugging
+    if any(device.mute for device in here):
+        return Stranger(ids=ids, why="it hangs: the kernel keeps whoever reads it waiting")
     if not known(ids, None):
         return Stranger(ids=ids, why="no profile is of such a device")
     volumes = [(device, device.card) for device in here if device.card is not None]

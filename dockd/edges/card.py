@@ -7,6 +7,7 @@ to nobody else. Never touches the card itself: a card that hangs must not take t
 
 import asyncio
 import base64
+import logging
 import os
 import secrets
 from collections.abc import Callable
@@ -53,6 +54,8 @@ _LISTING = {
 }
 _PERMANENT = {"missing": Reason.MISSING, "unreadable": Reason.UNREADABLE, "refused": Reason.REFUSED}
 
+_log = logging.getLogger(__name__)
+
 
 class FolderCards:
     """Opens cards that are folders here: `Attached.source` is the path."""
@@ -62,8 +65,6 @@ class FolderCards:
         self._spool = spool
         self._erase = erase
         self._patience = patience or Patience()
-        self.abandoned: list[int] = []
-        """Process ids of copiers that hung in the kernel and outlived their kill."""
 
     async def open(self, attached: Attached) -> "DescriptorCard":
         """Open a folder as a card.
@@ -94,7 +95,6 @@ class FolderCards:
             device=device,
             erase=self._erase,
             patience=self._patience,
-            abandoned=self.abandoned.append,
         )
 
 
@@ -110,21 +110,18 @@ class DescriptorCard:
         device: int | None,
         erase: bool,
         patience: Patience,
-        abandoned: Callable[[int], None],
         behind: frozenset[int] = frozenset(),
     ) -> None:
-        """Start nothing yet. `abandoned` is told the process id of a copier that outlived its kill.
-
-        `behind` is what a listing of this card has told before, through other descriptors.
-        """
+        """Start nothing yet. `behind` is what a listing of this card has told before, through other descriptors."""
         self._camera = camera
         self._descriptors = (card, spool) if device is None else (card, spool, device)
         self._spool = spool
         self._erase = erase
         self._kill_s = patience.kill_s
-        self._copier = CopierProcess(self._descriptors, patience=patience, abandoned=abandoned)
+        self._copier = CopierProcess(self._descriptors, patience=patience, abandoned=self._left)
         self._turn = asyncio.Lock()
         self._closed = False
+        self._lingers = False
         # A copier that outlives its daemon for a moment must never meet a part of the next one.
         self._parts = secrets.token_hex(8)
         self._copies = 0
@@ -140,6 +137,11 @@ class DescriptorCard:
     def behind(self) -> frozenset[int]:
         """The lengths that have more behind their end, as the last listing told, be it one that failed after that."""
         return self._behind
+
+    @property
+    def lingers(self) -> bool:
+        """Say whether something of it hung in the kernel when it was closed, and may have it open still."""
+        return self._lingers
 
     def has_read(self, path: bytes) -> bool:
         """Say whether a file was read again here, and nothing was erased under its name since."""
@@ -227,6 +229,9 @@ class DescriptorCard:
         }
         await self._ask(command)
 
+    async def rest(self) -> None:
+        """Do nothing: whoever opened the descriptors decides what is writable."""
+
     async def close(self) -> None:
         """Let go of the card, in the middle of a command too. Never raises, even when the camera is gone."""
         if self._closed:
@@ -237,7 +242,11 @@ class DescriptorCard:
             async with self._turn:  # a command that was under way must have let go of the descriptors
                 await self._copier.end()
         finally:
-            await closed(*self._descriptors, most_s=self._kill_s)
+            self._lingers |= not await closed(*self._descriptors, most_s=self._kill_s)
+
+    def _left(self, pid: int) -> None:
+        self._lingers = True
+        _log.warning("copier %s outlived its kill by %g s: it hangs in the kernel", pid, self._kill_s)
 
     async def _ask(self, command: Command, *, hear: Callable[[Sign], None] | None = None, part: str = "") -> Done:
         async with self._turn:

@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
 
 from dockd.domain.model import BayId
@@ -35,10 +36,15 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plugged:
-    """What was seen in a bay: its ids, and its node, which is another one each time it is plugged in."""
+    """What was seen in a bay: its ids, and its node, which is another one each time it is plugged in.
+
+    `diskseq` is the kernel's count of disks for its card: another one when a card is changed inside its reader, before
+    anybody announces that. Empty where the kernel does not count (before 5.15).
+    """
 
     ids: UsbIds
     devname: str
+    diskseq: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +61,12 @@ class Doors:
     Whom the helper has pinned in a bay is known here, as nobody else asks it: what it mounts is of that device.
     """
 
-    def __init__(self, helper: Helper, *, patience_s: float = PATIENCE_S) -> None:
-        """Ask nothing yet."""
+    def __init__(self, helper: Helper, *, patience_s: float = PATIENCE_S, sys: Path = Path("/sys")) -> None:
+        """Ask nothing yet; only tests have another `sys`."""
         self._helper = helper
         self._patience_s = patience_s
+        self._sys = sys
+        self._uncounted: set[BayId] = set()
         self._turns: defaultdict[BayId, asyncio.Lock] = defaultdict(asyncio.Lock)
         self._arrivals: dict[BayId, asyncio.Task[None]] = {}
         self._pinned: dict[BayId, str] = {}
@@ -95,6 +103,8 @@ class Doors:
                 if not writable:
                     held.append(device := await self._patiently(lambda: self._helper.device(bay)))
                     see_device(f"bay {bay}", os.fstat(device), os.fstat(folder).st_dev)
+                # Last: who opens a device is the one by whom the kernel learns that its card is another one.
+                self._see_count(bay, plugged, os.fstat(folder).st_dev)
             except BaseException:
                 # Not here: it is its unmounting, which may hang with the device.
                 await closed(*held, most_s=CLOSE_S)
@@ -112,6 +122,18 @@ class Doors:
             say = f"{self._pinned[bay]} is in it, expected {plugged.devname or 'a camera that was announced'}"
             raise CameraGoneError(f"bay {bay}: {say}")
         return await self._patiently(lambda: ask(bay))
+
+    def _see_count(self, bay: BayId, plugged: Plugged, volume: int) -> None:
+        """Refuse the card that was put into a reader in the place of the one that was seen."""
+        if not plugged.diskseq:
+            if bay not in self._uncounted:
+                self._uncounted.add(bay)
+                _log.warning("bay %s: this kernel does not count disks: a changed card is seen when announced", bay)
+            return
+        count = _count_of(self._sys / "dev" / "block" / f"{os.major(volume)}:{os.minor(volume)}")
+        if count != plugged.diskseq:
+            say = f"the card in it is disk {count or 'none'} by the kernel's count, expected {plugged.diskseq}"
+            raise CameraGoneError(f"bay {bay}: {say}")
 
     async def _let_in(self, bay: BayId, ids: UsbIds) -> None:
         self._pinned.pop(bay, None)
@@ -149,6 +171,17 @@ class Doors:
                     raise
             await asyncio.sleep(wait_s)
             wait_s = min(2 * wait_s, MOST_WAIT_S)
+
+
+def _count_of(volume: Path) -> str:
+    """Give the kernel's count of the disk that a volume is, or is a part of; empty where there is none.
+
+    Source: Documentation/ABI/stable/sysfs-block, diskseq.
+    """
+    for disk in (volume, volume.resolve().parent):
+        with suppress(OSError):
+            return (disk / "diskseq").read_text(encoding="ascii").strip()
+    return ""
 
 
 def _folder_of(root: int, bay: BayId) -> int:

@@ -51,7 +51,6 @@ _SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 class Authorised:
     """Who was let in, as root's helper reads it in sysfs."""
 
-    serial: str
     busnum: int
     devnum: int
 
@@ -81,8 +80,8 @@ class Helper:
         """
         answer = await self._asked(bay, "authorise", {"vendor": vendor, "product": product})
         match answer:
-            case {"serial": str(serial), "busnum": int(busnum), "devnum": int(devnum)}:
-                return Authorised(serial=serial, busnum=busnum, devnum=devnum)
+            case {"busnum": int(busnum), "devnum": int(devnum)}:
+                return Authorised(busnum=busnum, devnum=devnum)
             case _:
                 raise InvariantError(f"bay {bay}: the helper's answer to authorise: expected who was let in")
 
@@ -164,10 +163,13 @@ class Helper:
                 raise PermanentError(Reason.REFUSED, f"{what}: {self._path}: {error.strerror}") from error
             raise TransientError(Reason.USB, f"{what}: {self._path}: {error.strerror}") from error
         try:
-            return _answer_of(what, message, flags), fds
+            answer = _answer_of(what, message, flags)
+            if flags & socket.MSG_CTRUNC:
+                raise _cut(what, fds)
         except DockdError:
             _close(fds)
             raise
+        return answer, fds
 
 
 async def _exchanged(path: Path, request: bytes) -> tuple[bytes, list[int], int]:
@@ -193,8 +195,8 @@ async def _exchanged(path: Path, request: bytes) -> tuple[bytes, list[int], int]
 def _answer_of(what: str, message: bytes, flags: int) -> Mapping[str, object]:
     if not message:
         raise TransientError(Reason.USB, f"{what}: the helper ended without an answer")
-    if flags & (socket.MSG_TRUNC | socket.MSG_CTRUNC):
-        raise InvariantError(f"{what}: the helper's answer: expected {_MOST_BYTES} bytes and one descriptor at most")
+    if flags & socket.MSG_TRUNC:
+        raise InvariantError(f"{what}: the helper's answer: expected {_MOST_BYTES} bytes at most")
     try:
         answer = json.loads(message)
     except ValueError as error:
@@ -206,6 +208,13 @@ def _answer_of(what: str, message: bytes, flags: int) -> Mapping[str, object]:
             raise _error_of(number, f"{what}: {say} ({errno.errorcode.get(number, number)})")
         case _:
             raise InvariantError(f"{what}: the helper's answer: expected an error number")
+
+
+def _cut(what: str, fds: list[int]) -> DockdError:
+    """Say why not every descriptor came: this machine has none left for it, or there is more than one."""
+    if fds:
+        return InvariantError(f"{what}: the helper's answer: expected one descriptor at most")
+    return TransientError(Reason.USB, f"{what}: no descriptor is left for the one that came")
 
 
 def _error_of(number: int, say: str) -> DockdError:

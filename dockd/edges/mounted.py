@@ -4,7 +4,8 @@ Owns the life of a card's one mount. What is believed across mounts, and why (do
 
 - Nothing is writable but to erase. A card is mounted read-only when it is first asked for something, and writable for
   an erasure; it stays so over what is read again and erased right after that, so that clearing a card costs one mount.
-  The next listing or copy ends that, and so does a short rest: then nothing is mounted until something is asked.
+  `rest` ends that, and so does the next listing or copy, and a while in which nothing is asked: then nothing is mounted
+  until something is asked.
 - No reading crosses a mount. A file that was not read again in the very mount in which it is to be erased is read again
   there, and has to be what the permit names. So neither a card that was changed for another one inside its reader, nor
   times that look otherwise in another mount, can have the wrong file erased.
@@ -31,8 +32,8 @@ from dockd.edges.doors import Doors, Plugged
 from dockd.edges.opening import FOLDER, opened
 from dockd.errors import CameraGoneError, PermanentError, Reason, TransientError
 
-WINDOW_S = 1.0
-"""How long a card stays writable though nothing is asked: longer than the ledger takes between two erasures."""
+WINDOW_S = 5.0
+"""How long a card stays writable though nothing is asked and nobody lets go of it: longer than a bus ever waits."""
 
 
 class _Need(Enum):
@@ -78,8 +79,6 @@ class MountedCards:
         self._erase = erase
         self._patience = patience or Patience()
         self._window_s = window_s
-        self.abandoned: list[int] = []
-        """Process ids of copiers that hung in the kernel and outlived their kill."""
 
     async def open(self, attached: Attached) -> "MountedCard":
         """Mount a docked camera's card for reading.
@@ -97,7 +96,6 @@ class MountedCards:
             spool=self._spool,
             erase=self._erase,
             patience=self._patience,
-            abandoned=self.abandoned.append,
             window_s=self._window_s,
         )
         try:
@@ -120,7 +118,6 @@ class MountedCard:
         spool: Path,
         erase: bool,
         patience: Patience,
-        abandoned: Callable[[int], None],
         window_s: float,
     ) -> None:
         """Mount nothing yet."""
@@ -130,7 +127,6 @@ class MountedCard:
         self._spool = spool
         self._erase = erase
         self._patience = patience
-        self._abandoned = abandoned
         self._window_s = window_s
         self._turn = asyncio.Lock()
         self._closed = False
@@ -139,6 +135,7 @@ class MountedCard:
         self._resting: asyncio.Task[None] | None = None
         self._first: tuple[Plugged, int] | None = None
         self._behind: frozenset[int] = frozenset()
+        self._stuck = False
 
     async def begin(self) -> None:
         """Mount the card for reading; see `MountedCards.open`."""
@@ -176,6 +173,10 @@ class MountedCard:
                 await _read_here(card, permit)
             await card.erase(permit)
 
+    async def rest(self) -> None:
+        """Let go of a writable mount; see the port for what is raised."""
+        await _to_its_end(self._end_window(), name=f"bay {self._attached.bay} rest")
+
     async def close(self) -> None:
         """Let go of the card, in the middle of a command too; leaves nothing mounted. Never raises."""
         if self._closed:
@@ -189,8 +190,8 @@ class MountedCard:
     async def _working(self, need: _Need) -> AsyncIterator[DescriptorCard]:
         """Give the card, mounted as is needed, for one command at a time."""
         async with self._turn:
-            await self._wake()
             try:
+                await self._wake()
                 yield await self._card(need)
             except (CameraGoneError, TransientError) as error:
                 # A camera that left leaves nothing mounted; one that hung may do better in a new mount.
@@ -199,7 +200,7 @@ class MountedCard:
                 raise
             finally:
                 if self._mounted is not None and self._mounted.writable:
-                    self._resting = asyncio.create_task(self._rest(), name=f"bay {self._attached.bay} window")
+                    self._resting = asyncio.create_task(self._guard(), name=f"bay {self._attached.bay} window")
 
     async def _card(self, need: _Need) -> DescriptorCard:
         if self._mounted is not None and not self._mounted.serves(need):
@@ -240,6 +241,7 @@ class MountedCard:
             on_error.callback(os.close, spool)
             mount = await self._doors.mount(self._attached.bay, plugged, writable=writable)
             on_error.pop_all()
+        self._stuck = False  # a device is mounted once only
         self._mounted = _Mounted(
             card=DescriptorCard(
                 camera=self._attached.camera,
@@ -248,7 +250,6 @@ class MountedCard:
                 device=mount.device,
                 erase=self._erase and writable,
                 patience=self._patience,
-                abandoned=self._abandoned,
                 behind=self._behind,
             ),
             writable=writable,
@@ -262,10 +263,21 @@ class MountedCard:
         """Let go of the mount; a call that is cancelled ends once that is done."""
         mounted, self._mounted = self._mounted, None
         if mounted is not None:
-            await _to_its_end(mounted.card.close(), name=f"bay {self._attached.bay} unmount")
+            try:
+                await _to_its_end(mounted.card.close(), name=f"bay {self._attached.bay} unmount")
+            finally:
+                self._stuck |= mounted.writable and mounted.card.lingers
 
-    async def _rest(self) -> None:
-        """End a writable mount of which nothing was asked for a while."""
+    async def _end_window(self) -> None:
+        async with self._turn:
+            await self._wake()
+            if self._mounted is not None and self._mounted.writable:
+                await self._unmount()
+            if self._stuck and not self._closed:
+                raise TransientError(Reason.USB, "letting go of the card hangs, and it may be writable still")
+
+    async def _guard(self) -> None:
+        """End a writable mount of which nothing was asked for a while, and that nobody let go of."""
         await asyncio.sleep(self._window_s)
         await self._unmount()
 

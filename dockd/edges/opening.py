@@ -77,8 +77,8 @@ async def opened(path: str | Path, flags: int) -> int:
         raise
 
 
-async def closed(*descriptors: int, most_s: float) -> None:
-    """Close descriptors, in a thread of their own, and wait for it so long.
+async def closed(*descriptors: int, most_s: float) -> bool:
+    """Close descriptors, in a thread of their own, and wait for it so long; say whether they are closed.
 
     The last descriptor of a mount is its unmounting, which a card may draw out for as long as it likes: what takes
     longer is left to its thread. So is all of it where the call is cancelled.
@@ -99,7 +99,9 @@ async def closed(*descriptors: int, most_s: float) -> None:
     except RuntimeError:  # no more threads: rather late than never
         work()
     finally:
+        done = closing.done()
         waiting.cancel()
+    return done
 
 
 async def _of_camera(source: str, flags: int, expected: str, *, stall_s: float) -> int:

@@ -67,6 +67,10 @@ class ProfiledCard:
             raise PermanentError(Reason.REFUSED, say)
         await self._card.erase(permit)
 
+    async def rest(self) -> None:
+        """Let go of what is writable; see the port for what is raised."""
+        await self._card.rest()
+
     async def close(self) -> None:
         """Let go of the card. Never raises."""
         await self._card.close()

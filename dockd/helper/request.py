@@ -1,4 +1,4 @@
-"""What may be asked, to the last key, and the answer no. Knows no device."""
+"""What may be asked, to the last key. Knows no device."""
 
 import errno
 import json
@@ -7,14 +7,6 @@ from dataclasses import dataclass
 
 MOST_BYTES = 4096
 MOST_BAY = 999
-
-
-class RefusalError(Exception):
-    """What was asked is not done: an error number of Linux for the daemon, words for people."""
-
-    def __init__(self, number: int, say: str) -> None:
-        super().__init__(say)
-        self.errno = number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,11 +21,11 @@ class Request:
 
 
 def request_of(message: bytes) -> Request:
-    """Read a request. Raises RefusalError: EBADMSG."""
+    """Read a request. Raises OSError: EBADMSG."""
     try:
         fields = json.loads(message.decode("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise RefusalError(errno.EBADMSG, f"no JSON of ours: {error!a}") from error
+        raise OSError(errno.EBADMSG, f"no JSON of ours: {error!a}") from error
     match fields:
         case {"do": "authorise", "bay": int(), "vendor": str(vendor), "product": str(product), **rest}:
             fit = not rest and all(re.fullmatch("[0-9a-f]{4}", word) for word in (vendor, product))
@@ -43,7 +35,6 @@ def request_of(message: bytes) -> Request:
             fit = not rest
         case _:
             fit = False
-    fit = fit and len(message) <= MOST_BYTES and not isinstance(fields["bay"], bool)
-    if not fit or not 1 <= fields["bay"] <= MOST_BAY:
-        raise RefusalError(errno.EBADMSG, f"expected a verb, a bay from 1 to {MOST_BAY} and what belongs to the verb")
+    if not fit or len(message) > MOST_BYTES or fields["bay"] is True or not 1 <= fields["bay"] <= MOST_BAY:
+        raise OSError(errno.EBADMSG, f"expected a verb, a bay from 1 to {MOST_BAY} and what belongs to the verb")
     return Request(**fields)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dockd.helper.port import Bay, Identity, Usb, bay_of
-from dockd.helper.request import RefusalError, Request
+from dockd.helper.request import Request
 from dockd.helper.volume import detached, filesystem_of, options_of
 
 Answer = dict[str, str | int | bool]
@@ -33,7 +33,7 @@ class Pin:
         """Refuse another device or volume than is pinned (ESTALE); the first volume asked for is the one."""
         identity, pinned = json.loads(os.pread(self._fd, 65536, 0) or b"[null, null]")
         if identity != device or (None not in {dev, pinned} and dev != pinned):
-            raise RefusalError(errno.ESTALE, "what is in the bay is not what was authorised")
+            raise OSError(errno.ESTALE, "what is in the bay is not what was authorised")
         self.keep(device, dev if pinned is None else pinned)
 
 
@@ -49,30 +49,25 @@ class Verbs:
     pins: Path = Path("/run/dockd-helper")
 
     def perform(self, request: Request) -> tuple[Answer, int | None]:
-        """Do what is asked; the descriptor is the caller's to close. Raises RefusalError and OSError."""
+        """Do what is asked; the descriptor is the caller's to close. Raises OSError."""
         bay, usb = bay_of(self.board, request.bay), Usb(self.sys)
         if request.do == "power":  # holds no pin: it is what helps against a request that hangs
             return {"on": usb.switch(bay, on=request.on)}, None
         with ExitStack() as held:
             pin = Pin(self.pins, request.bay, held)
             if request.do == "authorise":
-                return self._authorise(usb, bay, pin, request), None
+                pin.keep(None)
+                device = usb.identity(bay)
+                if (device["idVendor"], device["idProduct"]) != (request.vendor, request.product):
+                    raise OSError(errno.ESTALE, f"{device['idVendor']}:{device['idProduct']} is in the bay")
+                usb.authorise(device)
+                pin.keep(device)
+                pin.require(usb.identity(bay))
+                return {"serial": device["serial"], **{name: int(device[name]) for name in ("busnum", "devnum")}}, None
             fd, filesystem = self._volume(usb, bay, pin, held)
             if request.do == "device":
                 return {"filesystem": filesystem}, os.dup(fd)
             return {"filesystem": filesystem}, self._mount(fd, filesystem, writable=request.do == "writable")
-
-    @staticmethod
-    def _authorise(usb: Usb, bay: Bay, pin: Pin, request: Request) -> Answer:
-        pin.keep(None)
-        device = usb.identity(bay)
-        if (device["idVendor"], device["idProduct"]) != (request.vendor, request.product):
-            raise RefusalError(errno.ESTALE, f"{device['idVendor']}:{device['idProduct']} is in the bay")
-        usb.authorise(device)
-        if usb.identity(bay) != device:
-            raise RefusalError(errno.ESTALE, "another device came in between")
-        pin.keep(device)
-        return {"serial": device["serial"], "busnum": int(device["busnum"]), "devnum": int(device["devnum"])}
 
     def _volume(self, usb: Usb, bay: Bay, pin: Pin, held: ExitStack) -> tuple[int, str]:
         device = usb.identity(bay)
@@ -83,14 +78,14 @@ class Verbs:
             held.callback(os.close, fd)
             status = os.fstat(fd)
             if not stat.S_ISBLK(status.st_mode) or status.st_rdev != dev:
-                raise RefusalError(errno.ESTALE, f"{name} in {self.dev} is not what it is in {self.sys}")
+                raise OSError(errno.ESTALE, f"{name} in {self.dev} is not what it is in {self.sys}")
             if (filesystem := filesystem_of(os.pread(fd, 512, 0))) is not None:
                 fit.append((fd, dev, filesystem))
         if len(fit) != 1:
             number = errno.ENOTUNIQ if fit else errno.EMEDIUMTYPE if blocks else errno.ENOMEDIUM
-            raise RefusalError(number, f"{len(fit)} of {len(blocks)} volumes are FAT or exFAT, expected one")
+            raise OSError(number, f"{len(fit)} of {len(blocks)} volumes are FAT or exFAT, expected one")
         if usb.identity(bay) != device or usb.blocks(device) != blocks:
-            raise RefusalError(errno.ESTALE, "another device came in between")
+            raise OSError(errno.ESTALE, "another device came in between")
         pin.require(device, fit[0][1])
         return fit[0][0], fit[0][2]
 
@@ -100,5 +95,5 @@ class Verbs:
         mounted = detached(filesystem, source, options_of(filesystem, uid=self.uid, gid=self.gid), writable=writable)
         if os.fstat(mounted).st_dev != os.fstat(fd).st_rdev:
             os.close(mounted)
-            raise RefusalError(errno.ESTALE, "another device was mounted")
+            raise OSError(errno.ESTALE, "another device was mounted")
         return mounted

@@ -8,8 +8,6 @@ import errno
 import os
 from collections.abc import Mapping
 
-from dockd.helper.request import RefusalError
-
 FSOPEN, FSCONFIG, FSMOUNT = 430, 431, 432  # on x86_64, aarch64 and arm alike
 CLOEXEC, SET_FLAG, SET_STRING, CREATE = 1, 0, 1, 6
 RDONLY, NOSUID, NODEV, NOEXEC, NOATIME, NOSYMFOLLOW = 0x1, 0x2, 0x4, 0x8, 0x10, 0x200000
@@ -34,11 +32,11 @@ def options_of(filesystem: str, *, uid: int, gid: int) -> Mapping[str, str]:
 
 
 def detached(filesystem: str, source: str, options: Mapping[str, str], *, writable: bool) -> int:
-    """Mount without a place: gone when the last descriptor of it is closed. Raises RefusalError: ENOSYS; OSError."""
+    """Mount without a place: gone when the last descriptor of it is closed. Raises OSError, ENOSYS included."""
     try:
         context = _call(FSOPEN, filesystem.encode(), CLOEXEC)
     except OSError as error:
-        raise RefusalError(errno.ENOSYS, f"this kernel has no {filesystem}: {error.strerror}") from error
+        raise OSError(errno.ENOSYS, f"this kernel has no {filesystem}: {error.strerror}") from error
     try:
         for key, value in {"source": source, **options}.items():
             _call(FSCONFIG, context, SET_STRING, key.encode(), value.encode(), 0)

@@ -74,6 +74,10 @@ class DockedCard:
         async with _while_docked(self._docked):
             await self._inner.erase(permit)
 
+    async def rest(self) -> None:
+        """Let go of what is writable."""
+        await self._inner.rest()
+
     async def close(self) -> None:
         """Let go of the card."""
         await self._inner.close()

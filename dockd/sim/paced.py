@@ -80,6 +80,10 @@ class PacedCard:
         await self._bus.carry(ERASE_BYTES)
         await self._inner.erase(permit)
 
+    async def rest(self) -> None:
+        """Let go of what is writable."""
+        await self._inner.rest()
+
     async def close(self) -> None:
         """Let go of the card."""
         await self._inner.close()

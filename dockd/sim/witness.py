@@ -80,5 +80,8 @@ class _WatchedCard:
         await self._see(self._camera, permit.path)
         await self._inner.erase(permit)
 
+    async def rest(self) -> None:
+        await self._inner.rest()
+
     async def close(self) -> None:
         await self._inner.close()

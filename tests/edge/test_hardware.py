@@ -1,6 +1,5 @@
 """A station with real bays, from its files: what of them cannot be; the camera that was seen is the one opened."""
 
-import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
@@ -12,17 +11,15 @@ from dockd.app.ports import Attached, FeedEvent
 from dockd.config import Config, parse
 from dockd.domain.matching import knows
 from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
-from dockd.domain.plugged import Devices
 from dockd.domain.profile import EraseMethod, Match
 from dockd.edges.boards import load_board
 from dockd.edges.copier_process import Patience
 from dockd.edges.udev import UdevFeed
-from dockd.edges.udev.watch import Heard
 from dockd.errors import CameraGoneError, ConfigError, PermanentError
 from dockd.hardware import CardsOfBays, docked, hardware_of
 from tests.copier_parts import a_dock
 from tests.mount_parts import a_bay, permit
-from tests.plugs import Hub
+from tests.plugs import Hub, Told
 from tests.profile_parts import DATED
 
 BOARD = """
@@ -144,27 +141,6 @@ async def test_a_station_is_planned_from_its_board(board: Path, own: Path) -> No
             await cards.open(Attached(bay=BayId(1), camera=camera, source="bay:1", device="bay:1"))
 
 
-class Told:
-    """Announcements that are never more than what is there at first."""
-
-    def __init__(self, devices: Devices) -> None:
-        self._devices = devices
-        self._read, self._write = os.pipe()
-
-    def fileno(self) -> int:
-        return self._read
-
-    def hear(self) -> Heard:
-        return Heard(news=(), lost=False, all=True)
-
-    def look(self) -> Devices:
-        return self._devices
-
-    def close(self) -> None:
-        os.close(self._read)
-        os.close(self._write)
-
-
 @pytest.fixture
 def hub() -> Hub:
     hub = Hub()
@@ -187,20 +163,22 @@ async def test_the_camera_that_was_seen_is_opened_as_its_profile_says_and_no_oth
     file = dock.put("REC/20240701-143000_EVT.MP4")
     board = load_board("emulated-14")
     board = replace(board, bays={BayId(3): board.bays[BayId(3)]})
-    feed = UdevFeed(
-        board=board, known=lambda ids, card: knows(profiles, ids, card), listen=lambda _: Told(hub.devices())
-    )
+    feed = UdevFeed(board=board, known=lambda ids, card: knows(profiles, ids, card), listen=lambda _: Told(hub))
     events, attached = await first(feed)
     with a_bay(dock) as bay:
         async with aclosing(events):
             cards = CardsOfBays(feed, bay.doors(), profiles)(dock.spool, erase=True, patience=Patience())
             bay.helper.let_in = {"serial": "X00123", "busnum": 1, "devnum": 1}
+            bay.count("1")
             card = await cards.open(attached)
             listing = await card.listing()
             assert [(it.path, it.urgent) for it in listing.files] == [(file.path, True)]
             with pytest.raises(PermanentError, match="by the profile dated such a file is not erased"):
                 await card.erase(permit(file))
             await card.close()
+            bay.count("2")
+            with pytest.raises(CameraGoneError, match="is disk 2 by the kernel's count, expected 1"):
+                await cards.open(attached)
             another = replace(attached, camera=replace(attached.camera, serial=CameraSerial("X00124")))
             with pytest.raises(CameraGoneError, match="camera X00124 is not in it any more"):
                 await cards.open(another)

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from dockd.helper.port import Bay, Usb, bay_of
-from dockd.helper.request import RefusalError
 from tests.sysfs_tree import KEYBOARD, SERIAL_LINE, STORAGE, Tree, text
 
 PCI = ("pci0000:00", "pci=0000:00:10.0")
@@ -20,8 +19,8 @@ def tree(tmp_path: Path) -> Tree:
     return Tree(tmp_path / "sys")
 
 
-def refusal_of(usb: Usb, bay: Bay) -> int:
-    with pytest.raises(RefusalError) as refused:
+def refusal_of(usb: Usb, bay: Bay) -> int | None:
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
         usb.identity(bay)
     return refused.value.errno
 
@@ -105,16 +104,45 @@ def test_the_bus_lets_no_interface_in_by_itself_before_the_device_is_let_in(tree
 
 def test_an_interface_that_has_its_driver_is_not_probed_again(tree: Tree) -> None:
     camera = tree.device(tree.hub(tree.controller(*PCI, bus=1), "1-1"), "1-1.3", devnum=4)
-    (camera / "1-1.3:1.0" / "driver").mkdir()
+    (camera / "1-1.3:1.0" / "driver").symlink_to(driver(tree, "usb-storage"))
     usb = Usb(tree.sys)
     usb.authorise(usb.identity(BAY))
     assert text(tree.usb / "drivers_probe") == ""
 
 
+def driver(tree: Tree, name: str) -> Path:
+    path = tree.usb / "drivers" / name
+    path.mkdir(parents=True, exist_ok=True)
+    return path
+
+
+@pytest.mark.parametrize("name", ["usb-storage", "uas", "ums-realtek", "ums_eneub6250"])
+def test_storage_keeps_a_driver_of_storage(tree: Tree, name: str) -> None:
+    camera = tree.device(tree.hub(tree.controller(*PCI, bus=1), "1-1"), "1-1.3", devnum=4)
+    (camera / "1-1.3:1.0" / "driver").symlink_to(driver(tree, name))
+    usb = Usb(tree.sys)
+    usb.authorise(usb.identity(BAY))
+    assert text(camera / "authorized") == "1"
+
+
+@pytest.mark.parametrize("name", ["usbhid", "hub", "cdc_acm", "usb", "not-uas", "ums-"])
+def test_storage_that_another_driver_takes_is_shut_out_with_its_device(tree: Tree, name: str) -> None:
+    """What an interface says of itself is not what the kernel has to take it for."""
+    camera = tree.device(
+        tree.hub(tree.controller(*PCI, bus=1), "1-1"), "1-1.3", devnum=4, interfaces=(STORAGE, STORAGE)
+    )
+    (camera / "1-1.3:1.0" / "driver").symlink_to(driver(tree, "usb-storage"))
+    (camera / "1-1.3:1.1" / "driver").symlink_to(driver(tree, name))
+    usb = Usb(tree.sys)
+    with pytest.raises(OSError, match=name) as refused:
+        usb.authorise(usb.identity(BAY))
+    assert (refused.value.errno, text(camera / "authorized")) == (errno.ENOTBLK, "0")
+
+
 def test_a_device_without_storage_is_shut_out_again(tree: Tree) -> None:
     camera = tree.device(tree.hub(tree.controller(*PCI, bus=1), "1-1"), "1-1.3", devnum=4, interfaces=(KEYBOARD,))
     usb = Usb(tree.sys)
-    with pytest.raises(RefusalError) as refused:
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
         usb.authorise(usb.identity(BAY))
     assert refused.value.errno == errno.ENOTBLK
     assert (text(camera / "authorized"), text(camera / "1-1.3:1.0" / "authorized")) == ("0", "0")
@@ -124,7 +152,7 @@ def test_a_device_that_lost_its_configuration_on_a_bad_line_is_to_be_let_in_once
     camera = tree.device(tree.hub(tree.controller(*PCI, bus=1), "1-1"), "1-1.3", devnum=4, interfaces=())
     (camera / "authorized").write_text("1\n")
     usb = Usb(tree.sys)
-    with pytest.raises(RefusalError) as refused:
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
         usb.authorise(usb.identity(BAY))
     assert (refused.value.errno, text(camera / "authorized")) == (errno.EIO, "0")
 
@@ -179,7 +207,7 @@ def test_both_halves_of_a_connector_are_switched_together(tree: Tree) -> None:
 
 def test_two_connectors_of_one_name_are_not_switched(tree: Tree) -> None:
     ports = [tree.controller(*PCI, bus=bus) / f"{bus}-0:1.0" / f"usb{bus}-port2" / "disable" for bus in (1, 2)]
-    with pytest.raises(RefusalError) as refused:
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
         Usb(tree.sys).switch(Bay(host=HOST, chain="2", switched=True), on=False)
     assert refused.value.errno == errno.ENOTUNIQ
     assert [text(port) for port in ports] == ["0", "0"]
@@ -188,7 +216,7 @@ def test_two_connectors_of_one_name_are_not_switched(tree: Tree) -> None:
 @pytest.mark.parametrize(("chain", "switched"), [("1.3", False), ("1.9", True), ("2.1", True)])
 def test_a_port_that_is_not_ours_to_switch_is_not_switched(tree: Tree, chain: str, *, switched: bool) -> None:
     hub = tree.hub(tree.controller(*PCI, bus=1), "1-1")
-    with pytest.raises(RefusalError) as refused:
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
         Usb(tree.sys).switch(Bay(host=HOST, chain=chain, switched=switched), on=False)
     assert refused.value.errno == errno.EOPNOTSUPP
     assert text(hub / "1-1:1.0" / "1-1-port3" / "disable") == "0"
@@ -218,8 +246,8 @@ def board(tmp_path: Path) -> Path:
     return path
 
 
-def board_refusal(path: Path, number: int = 1) -> int:
-    with pytest.raises(RefusalError) as refused:
+def board_refusal(path: Path, number: int = 1) -> int | None:
+    with pytest.raises(OSError, match=r"\[Errno") as refused:
         bay_of(path, number)
     return refused.value.errno
 

@@ -358,6 +358,55 @@ async def test_the_next_one_in_a_bay_is_not_kept_waiting_by_the_one_before(bay: 
     held.go.set()
 
 
+@pytest.mark.promise("I7")
+@pytest.mark.parametrize("changed_by", ["mount", "device", "writable"])
+async def test_a_card_that_was_changed_inside_its_reader_is_none_of_this_stay_before_anybody_announces_it(
+    dock: Dock, bay: Bay, changed_by: str
+) -> None:
+    """Its volume has the same number, its camera the same name: by the kernel's count alone it is another one."""
+    file = dock.put("a.mp4")
+    bay.count("17")
+    card = await bay.cards(plugged=lambda _: replace(PLUGGED, diskseq="17")).open(ATTACHED)
+    assert (await card.listing()).files == (file,)
+    await card.erase(permit(file))
+
+    def change() -> None:
+        bay.count("18")
+
+    bay.helper.hooks[changed_by] = change
+    say = "bay 3: the card in it is disk 18 by the kernel's count, expected 17"
+    if changed_by == "writable":
+        other = dock.put("b.mp4")
+        await card.listing()
+        with pytest.raises(CameraGoneError, match=say):
+            await card.erase(permit(other))
+    else:
+        with pytest.raises(CameraGoneError, match=say):
+            await card.listing()
+    assert bay.open_count() == 0
+    await card.close()
+
+
+async def test_a_card_that_is_the_whole_disk_is_counted_and_one_whose_count_is_gone_is_gone(bay: Bay) -> None:
+    bay.count("17")
+    whole = bay.sys / "devices" / "sda" / "sda1" / "diskseq"
+    whole.write_text("4\n")
+    await (await bay.cards(plugged=lambda _: replace(PLUGGED, diskseq="4")).open(ATTACHED)).close()
+    whole.unlink()
+    (bay.sys / "devices" / "sda" / "diskseq").unlink()
+    with pytest.raises(CameraGoneError, match="the card in it is disk none by the kernel's count, expected 4"):
+        await bay.cards(plugged=lambda _: replace(PLUGGED, diskseq="4")).open(ATTACHED)
+
+
+async def test_a_kernel_that_does_not_count_disks_is_told_of_once_a_bay(
+    bay: Bay, caplog: pytest.LogCaptureFixture
+) -> None:
+    doors = bay.doors()
+    for _ in range(2):
+        await (await bay.cards(doors=doors).open(ATTACHED)).close()
+    assert caplog.messages == ["bay 3: this kernel does not count disks: a changed card is seen when announced"]
+
+
 async def test_a_camera_that_is_no_longer_seen_is_not_mounted(bay: Bay) -> None:
     def left(attached: Attached) -> Plugged:
         raise CameraGoneError(f"bay {attached.bay}: it left")

@@ -1,5 +1,6 @@
 """The units of systemd/: what each may do, and that they fit each other and the code."""
 
+import inspect
 import re
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dockd.edges import helper
+from dockd.helper.__main__ import connected
 from dockd.helper.verbs import Verbs
 
 ROOT = Path(__file__).parent.parent.parent
@@ -23,7 +25,7 @@ def settings(unit: str) -> dict[str, list[str]]:
 
 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd-analyze here")
-@pytest.mark.parametrize("unit", ["dockd.service", "dockd-helper@.service"])
+@pytest.mark.parametrize("unit", ["dockd.service", "dockd-helper.service"])
 def test_a_unit_may_do_little(unit: str) -> None:
     command = ("systemd-analyze", "security", "--offline=true", "--threshold=20", "--no-pager", str(UNITS / unit))
     judged = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -34,23 +36,47 @@ def test_a_unit_may_do_little(unit: str) -> None:
 def test_the_daemon_has_no_capability_and_the_helper_one() -> None:
     assert settings("dockd.service")["CapabilityBoundingSet"] == [""]
     assert settings("dockd.service")["User"] == ["dockd"]
-    assert settings("dockd-helper@.service")["CapabilityBoundingSet"] == ["CAP_SYS_ADMIN"]
-    assert settings("dockd-helper@.service")["RestrictAddressFamilies"] == ["none"]
+    assert settings("dockd-helper.service")["CapabilityBoundingSet"] == ["CAP_SYS_ADMIN"]
+    assert settings("dockd-helper.service")["RestrictAddressFamilies"] == ["none"]
 
 
 def test_the_helper_is_asked_where_the_client_asks_and_by_dockds_user_alone() -> None:
     socket = settings("dockd-helper.socket")
     assert socket["ListenSequentialPacket"] == [str(helper.SOCKET)]
-    assert (socket["SocketUser"], socket["SocketMode"], socket["Accept"]) == (["dockd"], ["0600"], ["yes"])
+    assert (socket["SocketUser"], socket["SocketMode"], socket["Accept"]) == (["dockd"], ["0600"], ["no"])
 
 
 def test_the_helper_is_isolated_and_keeps_its_pins_where_it_looks_for_them() -> None:
-    unit = settings("dockd-helper@.service")
+    unit = settings("dockd-helper.service")
     assert unit["ExecStart"] == ["/opt/dockd/bin/python -I -S -B /opt/dockd/site/dockd/helper/__main__.py"]
     assert (ROOT / "dockd" / "helper" / "__main__.py").exists()
     assert [f"/run/{name}" for name in unit["RuntimeDirectory"]] == [str(Verbs(uid=0, gid=0).pins)]
     assert (unit["RuntimeDirectoryMode"], unit["RuntimeDirectoryPreserve"]) == (["0700"], ["yes"])
-    assert {"fsopen", "fsconfig", "fsmount"} <= set(unit["SystemCallFilter"][-1].split())
+    assert {"fsopen", "fsconfig", "fsmount", "setitimer"} == set(unit["SystemCallFilter"][-1].split())
+
+
+def test_a_helper_that_fails_is_started_again_for_ever_and_not_faster_than_once_a_second() -> None:
+    """Systemd gives a socket up whose service it has started too often."""
+    unit = settings("dockd-helper.service")
+    assert unit["StartLimitIntervalSec"] == ["0"]
+    (after,) = unit["ExecStopPost"]
+    script = after.removeprefix("-/bin/sh -c '").removesuffix("'").replace("$$", "$").replace("exec ", "echo ")
+    for result, said in (
+        ("success", ""),
+        ("signal", "sleep 1\n"),
+        ("oom-kill", "sleep 1\n"),
+        ("exit-code", "sleep 1\n"),
+    ):
+        done = subprocess.run(
+            ["/bin/sh", "-c", script], env={"SERVICE_RESULT": result}, capture_output=True, text=True, check=True
+        )
+        assert done.stdout == said
+
+
+def test_as_many_processes_as_the_helper_starts_may_run() -> None:
+    most = inspect.signature(connected).parameters["most"].default
+    assert most < int(settings("dockd-helper.service")["TasksMax"][0])
+    assert most < int(settings("dockd-helper.socket")["Backlog"][0])
 
 
 def test_the_helper_answers_for_as_long_as_the_daemon_gives_bays_their_power_back() -> None:
@@ -88,3 +114,6 @@ def test_only_hubs_are_let_in_by_a_rule() -> None:
     assert len(letting_in) == 2
     assert all('DeviceClass}=="09"' in line or 'InterfaceClass}=="09"' in line for line in letting_in)
     assert 'ATTR{authorized_default}="0", ATTR{interface_authorized_default}="0"' in rules
+    # A camera that says it is a hub as well is none: its interface stays the helper's.
+    (interface,) = [line for line in letting_in if 'ENV{DEVTYPE}=="usb_interface"' in line]
+    assert 'ENV{TYPE}=="9/*"' in interface

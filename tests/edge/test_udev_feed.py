@@ -1,63 +1,28 @@
 """The feed of a board: what is told of the bays, whatever is doubled, dropped or late."""
 
 import asyncio
-import os
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent, Unknown
 from dockd.domain.board import Board, Controller
 from dockd.domain.matching import CardIds
 from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
-from dockd.domain.plugged import Devices
 from dockd.domain.usb import PortPath, UsbIds
 from dockd.edges.boards import load_board
 from dockd.edges.udev.feed import UdevFeed
 from dockd.edges.udev.plugs import plugged_in
-from dockd.edges.udev.watch import Came, Heard, News, Went
-from tests.plugs import HOST, Hub
+from dockd.edges.udev.watch import Came, News, Went
+from tests.plugs import HOST, Hub, Time, Told
 
 BOARD = load_board("emulated-14")
 TWO = replace(BOARD, bays={bay: BOARD.bays[bay] for bay in (BayId(1), BayId(2))})
 ONE = replace(BOARD, bays={BayId(1): BOARD.bays[BayId(1)]})
-
-
-class Told:
-    """Announcements by hand: each entry of `heard` is one hearing."""
-
-    def __init__(self, hub: Hub) -> None:
-        self.hub = hub
-        self.heard: list[Heard] = []
-        self.looks = 0
-        self.looked: asyncio.Queue[None] = asyncio.Queue()
-        self.closed = False
-        self._read, self._write = os.pipe()
-
-    def say(self, news: list[News], *, lost: bool = False, everything: bool = True) -> None:
-        self.heard.append(Heard(news=tuple(news), lost=lost, all=everything))
-        os.write(self._write, b".")
-
-    def fileno(self) -> int:
-        return self._read
-
-    def hear(self) -> Heard:
-        if not self.heard:
-            return Heard(news=(), lost=False, all=True)
-        os.read(self._read, 1)
-        return self.heard.pop(0)
-
-    def look(self) -> Devices:
-        self.looks += 1
-        self.looked.put_nowait(None)
-        return self.hub.devices()
-
-    def close(self) -> None:
-        self.closed = True
-        os.close(self._read)
-        os.close(self._write)
 
 
 def known(ids: UsbIds, card: CardIds | None) -> bool:
@@ -74,7 +39,15 @@ def attached(bay: int, serial: str) -> Attached:
 class Listener:
     """A feed under way: `next` gives the next events, and fails if they do not come."""
 
-    def __init__(self, hub: Hub, *, board: Board = ONE, reconcile_s: float = 60.0, settle_s: float = 30.0) -> None:
+    def __init__(
+        self,
+        hub: Hub,
+        *,
+        board: Board = ONE,
+        reconcile_s: float = 60.0,
+        settle_s: float = 30.0,
+        now_s: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.told = Told(hub)
         self.hosts: list[str | None] = []
         self.arrivals: list[str] = []
@@ -85,6 +58,8 @@ class Listener:
             listen=self._listen,
             reconcile_s=reconcile_s,
             settle_s=settle_s,
+            now_s=now_s,
+            start=lambda work: work(),
         )
         self.events = feed.events()
 
@@ -102,8 +77,10 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(hub: Hub, *, board: Board = ONE, **times_s: float) -> AsyncIterator[Listener]:
-    listener = Listener(hub, board=board, **times_s)
+async def listening(
+    hub: Hub, *, board: Board = ONE, now_s: Callable[[], float] = time.monotonic, **times_s: float
+) -> AsyncIterator[Listener]:
+    listener = Listener(hub, board=board, now_s=now_s, **times_s)
     try:
         yield listener
     finally:
@@ -204,7 +181,88 @@ async def test_a_device_that_never_becomes_a_camera_is_unknown_after_a_while_and
         assert not coming.done()
         hub.pull("1.1")
         assert await coming == [Detached(bay=BayId(1))]
-        assert listener.arrivals == ["1: 46f4:0001 CAM-1"]
+        assert set(listener.arrivals) == {"1: 46f4:0001 CAM-1"}
+
+
+async def heard(listener: Listener, news: list[News]) -> None:
+    """Have the feed hear something, and tell what comes of it before anybody else gets a turn."""
+    await listener.told.hearing(news)
+
+
+@asynccontextmanager
+async def following(hub: Hub, now: Time) -> AsyncIterator[tuple[Listener, list[FeedEvent]]]:
+    """Follow a feed whose clock stands still; gives the events as they are told."""
+    events: list[FeedEvent] = []
+
+    async def follow(listener: Listener) -> None:
+        async for event in listener.events:
+            events.append(event)  # noqa: PERF401 - they are looked at meanwhile
+
+    async with listening(hub, now_s=now, reconcile_s=1e9) as listener, asyncio.timeout(60):
+        task = asyncio.create_task(follow(listener), name="follow")
+        await listener.told.looked.get()
+        try:
+            yield listener, events
+        finally:
+            task.cancel()
+            await asyncio.wait({task})
+
+
+@pytest.mark.promise("I17")
+async def test_who_does_not_become_a_camera_is_let_in_again_now_and_then_and_may_become_one() -> None:
+    now, hub = Time(), Hub()
+    hub.plug("1.1", "CAM-1", lambda device: replace(device, card=None))
+    asked: list[float] = []
+    async with following(hub, now) as (listener, events):
+        assert len(listener.arrivals) == 1
+        for wait_s in (29.0, 1.0, 59.0, 1.0, 119.0, 1.0, 240.0, 480.0, 600.0, 599.0, 1.0):
+            now.s += wait_s
+            before = len(listener.arrivals)
+            await heard(listener, [])
+            asked += [now.s - 1000.0] * (len(listener.arrivals) - before)
+        assert asked == [30.0, 90.0, 210.0, 450.0, 930.0, 1530.0, 2130.0]
+        ids = UsbIds(vendor="46f4", product="0001", serial="CAM-1")
+        late = [Empty(bay=BayId(1)), Unknown(bay=BayId(1), ids=ids, why="no card came to be read within 30 s")]
+        assert events == late
+        _, disk, part = hub.in_port["1.1"]
+        card = CardIds(filesystem="vfat", label="CAM")
+        await heard(listener, [Came(device=disk), Came(device=replace(part, card=card))])
+        assert events == [*late, Detached(bay=BayId(1)), attached(1, "CAM-1")]
+
+
+@pytest.mark.promise("I17")
+async def test_a_camera_that_is_plugged_in_again_several_times_a_second_is_told_and_let_in_a_few_times() -> None:
+    now, hub = Time(), Hub()
+    async with following(hub, now) as (listener, events):
+        for number in range(300):
+            before = len(hub.news)
+            hub.plug("1.1", f"CAM-{number}")
+            came = hub.news[before:]
+            await heard(listener, came[:1])
+            await heard(listener, came[1:])
+            now.s += 0.1
+            before = len(hub.news)
+            hub.pull("1.1")
+            await heard(listener, hub.news[before:])
+            now.s += 0.2
+        ids = UsbIds(vendor="46f4", product="0001", serial="CAM-12")
+        rest = Unknown(bay=BayId(1), ids=ids, why="it comes and goes too often, and is left alone until it stays")
+        assert (len(events), len(listener.arrivals)) == (26, 12)
+        assert events[22:] == [Detached(bay=BayId(1)), attached(1, "CAM-11"), Detached(bay=BayId(1)), rest]
+        before = len(hub.news)
+        hub.plug("1.1", "CAM-300")
+        came = hub.news[before:]
+        await heard(listener, came[:1])
+        now.s += 9.9
+        await heard(listener, [])
+        assert (len(events), len(listener.arrivals)) == (26, 12)
+        now.s += 0.2
+        await heard(listener, [])
+        counted = replace(rest, why="it came 289 times within 96 s, then stayed as it is")
+        assert events[26:] == [counted, Detached(bay=BayId(1))]
+        assert listener.arrivals[12:] == ["1: 46f4:0001 CAM-300"]
+        await heard(listener, came[1:])
+        assert events[28:] == [attached(1, "CAM-300")]
 
 
 async def test_a_stranger_is_told_with_its_ids_and_a_camera_after_it_is_a_camera() -> None:

@@ -124,6 +124,9 @@ class Auditor:
         """Judge what a lamp begins to say."""
         self._lamps[bay] = lamp
         self._doubtful_since_s.pop(bay, None)
+        told = self._rack.told[bay]
+        if told is not None:
+            self._writable(bay, *told)
         why = self._unjustified(bay, readings=None)
         # A receipt is never taken back, so green is never early; blue may cross the news that a clip was held.
         require(why is None or lamp in BLUE, f"I8: bay {bay} turned {lamp.value}: {why}")
@@ -133,6 +136,11 @@ class Auditor:
         """Hear that the program ended: lamps say nothing any more."""
         self._lamps.clear()
         self._doubtful_since_s.clear()
+
+    def opened(self, camera: SimCamera) -> None:
+        """Judge what the lamp of a camera says as its card becomes writable (I6)."""
+        if camera.bay is not None:
+            self._writable(camera.bay, camera, camera.stay)
 
     def unlinking(self, camera: SimCamera, path: bytes) -> None:
         """Judge an unlink before it happens (I1, I3, I7)."""
@@ -319,7 +327,12 @@ class Auditor:
             f"I2: clip {row.key} is {row.state}, the store does not hold its bytes",
         )
 
-    # --- lamps (I3, I8) ---
+    # --- lamps (I3, I6, I8) ---
+
+    def _writable(self, bay: BayId, camera: SimCamera, stay: int) -> None:
+        lamp = self._lamps.get(bay)
+        going = lamp in GREEN | BLUE and stay in camera.writable
+        require(not going, f"I6: bay {bay} says {lamp} while the card of {camera.name} is writable")
 
     def look_at_lamps(self) -> None:
         """Judge what every lamp goes on saying."""

@@ -4,6 +4,7 @@ Owns what is on every camera, and what was read from it in which stay. Implement
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -72,6 +73,8 @@ class SimCamera:
     read: dict[tuple[int, bytes], list[Sha256]] = field(default_factory=dict)
     fresh: dict[tuple[int, bytes], Sha256] = field(default_factory=dict)
     returned: set[bytes] = field(default_factory=set)
+    writable: set[int] = field(default_factory=set)
+    """The stays whose card is writable: one at most, until it is let go of."""
 
     @property
     def profile(self) -> Profile | None:
@@ -90,6 +93,10 @@ class SimCamera:
 
 class Witness(Protocol):
     """Who looks on while files go."""
+
+    def opened(self, camera: SimCamera) -> None:
+        """See a card that becomes writable."""
+        ...
 
     def unlinking(self, camera: SimCamera, path: bytes) -> None:
         """See a file that is about to go."""
@@ -143,10 +150,13 @@ class SimCard:
         self._power = cards.power
         self._camera = camera
         self._stay = camera.stay
+        self._closed = False
+        self._read_at: dict[bytes, int] = {}
 
     async def listing(self) -> Listing:
         """List every file, or fail."""
         await self._step("listing")
+        self._read_only()
         await self._may_hang("listing")
         if self._fate.strikes(Fault.LISTING_ERROR, self._camera.name):
             raise ListingError(Reason.LISTING, f"{self._camera.name}: the listing ends in EIO")
@@ -168,6 +178,7 @@ class SimCard:
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
         """Copy one file into the spool."""
+        self._read_only()
         source = await self._whole(file)
         if source.grows:
             source.grows -= 1
@@ -186,6 +197,7 @@ class SimCard:
 
     async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
         """Copy what can be read of one file, zeros in the gaps."""
+        self._read_only()
         source = await self._source(file)
         if len(source.data) != file.length_bytes or source.mtime_ns != file.mtime_ns:
             raise TransientError(Reason.GROWING, f"{file.path!r} is {len(source.data)} bytes, was {file.length_bytes}")
@@ -209,8 +221,12 @@ class SimCard:
 
     async def reread(self, file: ListedFile) -> ReadAgain:
         """Read a file past every cache."""
+        self._read_at.pop(file.path, None)
         source = await self._whole(file)
+        if len(source.data) != file.length_bytes:
+            raise TransientError(Reason.GROWING, f"{file.path!r} is {len(source.data)} bytes, was {file.length_bytes}")
         data = await self._read(source, file, progress=lambda _: None)
+        self._read_at[file.path] = source.mtime_ns
         digest = Sha256(sha256_hex(data))
         cached = self._fate.strikes(Fault.CACHED, self._camera.name)
         if not cached:
@@ -223,14 +239,20 @@ class SimCard:
         camera, path = self._camera, permit.path
         if camera.read_only or self._fate.strikes(Fault.READ_ONLY, camera.name):
             raise PermanentError(Reason.REFUSED, f"{camera.name}: read-only file system")
+        camera.writable.add(self._stay)
+        self._cards.witness.opened(camera)
         if self._fate.strikes(Fault.PULL_IN_ERASE, f"{camera.name} before the unlink"):
             self._cards.pull(camera)
         self._here()
         await self._may_hang(f"unlink {path!r}")
-        if path in camera.files:
-            self._cards.witness.unlinking(camera, path)
-            camera.limbo[path] = camera.files.pop(path)
-            self._fate.note(f"{camera.name} unlinks {path!r}")
+        file = camera.files.get(path)
+        if file is None:
+            raise PermanentError(Reason.MISSING, f"{path!r} is not on the card")
+        if (len(file.data), file.mtime_ns) != (permit.length_bytes, self._read_at.pop(path, file.mtime_ns)):
+            raise PermanentError(Reason.REFUSED, f"{path!r} was written to after it was read again")
+        self._cards.witness.unlinking(camera, path)
+        camera.limbo[path] = camera.files.pop(path)
+        self._fate.note(f"{camera.name} unlinks {path!r}")
         if self._fate.strikes(Fault.PULL_IN_ERASE, f"{camera.name} after the unlink"):
             self._cards.pull(camera)
         await self._step("erase, sync")
@@ -238,10 +260,31 @@ class SimCard:
         if not self._fate.strikes(Fault.COMES_BACK, f"{camera.name} does not flush"):
             camera.limbo.pop(path, None)
 
+    async def rest(self) -> None:
+        """Let go of what is writable, which takes its time, or hangs and leaves it writable."""
+        if self._stay not in self._camera.writable:
+            return
+        try:
+            with suppress(CameraGoneError):
+                await self._step("unmount")
+                await self._may_hang("unmount")
+        except TransientError:
+            raise
+        except BaseException:
+            self._read_only()
+            raise
+        self._read_only()
+        self._fate.note(f"{self._camera.name} is writable no more")
+
     async def close(self) -> None:
         """Let go."""
+        self._closed = True
+        self._read_only()
         if self._power.on:
             self._fate.note(f"{self._camera.name} closed")
+
+    def _read_only(self) -> None:
+        self._camera.writable.discard(self._stay)
 
     async def _source(self, file: ListedFile) -> SimFile:
         await self._step("open file")
@@ -298,5 +341,7 @@ class SimCard:
         self._here()
 
     def _here(self) -> None:
+        if self._closed:
+            raise CameraGoneError("the card was closed")
         if self._camera.bay is None or self._camera.stay != self._stay:
             raise CameraGoneError(f"{self._camera.name}: it left")

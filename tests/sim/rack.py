@@ -74,6 +74,7 @@ class Rack:
         self._fate.note(f"pull {camera.name} from bay {bay}")
         self.bays[bay] = None
         camera.bay = None
+        camera.writable.clear()
         camera.settle_limbo(self._fate, what="at the pull")
         self._tell(Detached(bay=bay))
 
@@ -83,6 +84,7 @@ class Rack:
             return
         self._fate.note(f"rename {camera.name} in bay {camera.bay}")
         camera.stay += 1
+        camera.writable.clear()
         camera.settle_limbo(self._fate, what="at the reset")
         self._tell(_attached(camera))
 

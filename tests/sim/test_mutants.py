@@ -12,6 +12,7 @@ import dockd.app.stay
 import dockd.app.uplink
 import dockd.app.upload
 import tests.sim.cameras
+from dockd.app.clearing import Clearing
 from dockd.app.ports import Ledger, ReadAgain
 from dockd.app.stay import Stay
 from dockd.app.upload import FINISHED, Bringing, Ending, Outcome as Ended
@@ -26,6 +27,7 @@ from dockd.edges.ledger.core import _INSERT_LINK, LedgerCore
 from dockd.edges.ledger.ledger import StationLedger
 from dockd.errors import CameraGoneError, ListingError, Reason
 from dockd.tus.upload import Upload, Wait
+from tests.sim.cameras import SimCard
 from tests.sim.fate import Fault
 from tests.sim.receipts import SimKeys
 from tests.sim.script import run as run_script
@@ -100,6 +102,27 @@ def test_a_candidate_that_is_believed_is_caught(monkeypatch: pytest.MonkeyPatch)
 async def _believe(clip: Clip, _stay: Stay) -> ReadAgain:
     assert clip.sha256 is not None
     return ReadAgain(sha256=clip.sha256, length_bytes=clip.length_bytes, uncached=True)
+
+
+@pytest.mark.promise("I6")
+def test_a_lamp_that_says_go_before_its_card_is_let_go_of_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    end = Clearing._end
+
+    async def hasty(clearing: Clearing, stay: Stay) -> None:
+        stay.watch.erasing(stay.docking, opened=False)
+        await end(clearing, stay)
+
+    monkeypatch.setattr(Clearing, "_end", hasty)
+    assert "I6" in caught()
+
+
+@pytest.mark.promise("I6")
+def test_a_card_that_nobody_lets_go_of_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def forget(_card: SimCard) -> None:
+        """Leave it as it is."""
+
+    monkeypatch.setattr(SimCard, "rest", forget)
+    assert "I6" in caught()
 
 
 @pytest.mark.promise("I7")

@@ -31,8 +31,8 @@ d 755 /usr/lib/dockd
 - 644 /usr/lib/dockd/installed
 d 755 /usr/lib/systemd
 d 755 /usr/lib/systemd/system
+- 644 /usr/lib/systemd/system/dockd-helper.service
 - 644 /usr/lib/systemd/system/dockd-helper.socket
-- 644 /usr/lib/systemd/system/dockd-helper@.service
 - 644 /usr/lib/systemd/system/dockd.service
 d 755 /usr/lib/sysusers.d
 - 644 /usr/lib/sysusers.d/dockd.conf
@@ -98,7 +98,7 @@ def test_every_file_is_roots_and_nobody_else_may_write_it(image: Path) -> None:
     assert listed(image) == SYSTEM.strip()
     for put, source in (
         ("etc/dockd/board.toml", "hw/boards/emulated-14.toml"),
-        ("usr/lib/systemd/system/dockd-helper@.service", "systemd/dockd-helper@.service"),
+        ("usr/lib/systemd/system/dockd-helper.service", "systemd/dockd-helper.service"),
         ("usr/lib/udev/rules.d/70-dockd-authorise.rules", "hw/udev/70-dockd-authorise.rules"),
         ("usr/lib/sysusers.d/dockd.conf", "systemd/sysusers.conf"),
     ):

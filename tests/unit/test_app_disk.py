@@ -137,7 +137,8 @@ def test_a_grace_ends_at_once_where_a_file_waits_for_the_room(jump_s: float) -> 
         world.clock.ahead_s += jump_s
         world.dock(world.camera("late", CLIP), 2)
         await world.until(lambda: len(world.auditor.rows()) == 3)
-        await world.rest(within_s=5.0)
+        await world.until(lambda: world.auditor.rows()[-1].state != "found", within_s=5.0)
+        await world.rest()
         assert [row.state for row in world.auditor.rows()] == ["erased"] * 3
         # One made room enough, and so the other keeps its grace.
         assert world.notes("reclaimed") == 1

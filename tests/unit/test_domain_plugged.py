@@ -83,6 +83,13 @@ def test_two_filesystems_are_one_too_many_on_one_card_or_on_two() -> None:
     assert held(USB, DISK, PART, second) == Stranger(ids=IDS, why="it has 2 filesystems, expected one")
 
 
+def test_a_device_that_keeps_its_readers_waiting_is_a_stranger_whatever_else_is_there() -> None:
+    why = "it hangs: the kernel keeps whoever reads it waiting"
+    assert held(USB, replace(DISK, mute=True), PART) == Stranger(ids=IDS, why=why)
+    nobody = UsbIds(vendor="", product="", serial="")
+    assert held(replace(USB, ids=nobody, mute=True)) == Stranger(ids=nobody, why=why)
+
+
 def test_a_filesystem_that_is_never_mounted_is_a_stranger() -> None:
     ext4 = replace(PART, card=CardIds(filesystem="ext4", label="CAM"))
     assert held(USB, DISK, ext4) == Stranger(ids=IDS, why="its filesystem is ext4, expected vfat or exfat")

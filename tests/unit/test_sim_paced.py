@@ -74,6 +74,9 @@ class QuickCard:
         assert permit == PERMIT
         self._note("erase")
 
+    async def rest(self) -> None:
+        self._note("rest")
+
     async def close(self) -> None:
         self._note("close")
 
@@ -109,8 +112,9 @@ async def test_reading_again_and_erasing_take_their_turn_on_the_same_bus() -> No
     await card.reread(FILE)
     await other.erase(PERMIT)
     await other.listing()
+    await other.rest()
     await other.close()
-    assert inner.log == [("reread", 0.0), ("erase", 7.75), ("listing", 7.75), ("close", 7.75)]
+    assert inner.log == [("reread", 0.0), ("erase", 7.75), ("listing", 7.75), ("rest", 7.75), ("close", 7.75)]
 
 
 async def test_salvaging_takes_its_turn_on_the_same_bus() -> None:

@@ -84,6 +84,7 @@ class SlowCard:
         self.let_go = asyncio.Event()
         self.begun = asyncio.Event()
         self.closed = False
+        self.rested = False
         self.fails: Exception | None = None
 
     async def _work(self) -> None:
@@ -115,6 +116,9 @@ class SlowCard:
     async def erase(self, permit: ErasePermit) -> None:
         assert permit == PERMIT
         await self._work()
+
+    async def rest(self) -> None:
+        self.rested = True
 
     async def close(self) -> None:
         self.closed = True
@@ -171,6 +175,9 @@ async def test_without_a_pull_a_call_is_what_the_card_makes_of_it(rack: Rack, ca
     inner.fails = TimeoutError("the card's own")
     with pytest.raises(TimeoutError, match="the card's own"):
         await call(card)  # type: ignore[misc]  # as above
+    rack.pull(BAY)
+    await card.rest()
+    assert inner.rested, "of a camera that left too"
     await card.close()
     assert inner.closed
 

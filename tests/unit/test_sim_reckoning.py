@@ -131,6 +131,9 @@ class NotingCard:
     async def erase(self, permit: ErasePermit) -> None:
         self._log.append(f"erased {permit.path!r}")
 
+    async def rest(self) -> None:
+        self._log.append("let go")
+
     async def close(self) -> None:
         self._log.append("closed")
 
@@ -161,6 +164,7 @@ async def test_a_witness_asks_the_store_before_each_erasure_and_stops_none() -> 
     card = await cards.open(Attached(bay=BayId(1), camera=CAMERA, source="/x"))
     for path in (b"A.MP4", b"B.MP4", b"C.MP4"):
         await card.erase(permit(path))
+    await card.rest()
     await card.close()
     assert log == [
         "opened /x",
@@ -169,6 +173,7 @@ async def test_a_witness_asks_the_store_before_each_erasure_and_stops_none() -> 
         "asked b'B.MP4'",
         "erased b'B.MP4'",
         "erased b'C.MP4'",
+        "let go",
         "closed",
     ]
     assert [(seen.path, seen.held) for seen in witness.sightings] == [

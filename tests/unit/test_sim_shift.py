@@ -62,6 +62,9 @@ class ErasingCard:
     async def erase(self, permit: ErasePermit) -> None:
         assert permit.path == b"DCIM/100DOCKD/DKD_0001.MP4"
 
+    async def rest(self) -> None:
+        raise AssertionError
+
     async def close(self) -> None:
         raise AssertionError
 

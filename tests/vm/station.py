@@ -36,7 +36,7 @@ USB2_BYTES_S = 35 << 20
 _INSTALLED = {
     "systemd/dockd.service": "usr/lib/systemd/system/dockd.service",
     "systemd/dockd-helper.socket": "usr/lib/systemd/system/dockd-helper.socket",
-    "systemd/dockd-helper@.service": "usr/lib/systemd/system/dockd-helper@.service",
+    "systemd/dockd-helper.service": "usr/lib/systemd/system/dockd-helper.service",
     "systemd/sysusers.conf": "usr/lib/sysusers.d/dockd.conf",
     "systemd/tmpfiles.conf": "usr/lib/tmpfiles.d/dockd.conf",
     "hw/udev/60-dockd-lines.rules": "usr/lib/udev/rules.d/60-dockd-lines.rules",
@@ -183,7 +183,7 @@ board = "/etc/dockd/board.toml"
 
     def journal(self, *, lines: int = 60) -> str:
         """Give the end of what dockd and its helper wrote."""
-        units = "-u dockd -u 'dockd-helper@*' -u dockd-helper.socket"
+        units = "-u dockd -u dockd-helper -u dockd-helper.socket"
         return self.machine.agent.shell(f"journalctl {units} -o short-monotonic --no-pager -n {lines}")
 
     # --- what it does ---

@@ -14,6 +14,7 @@ import os
 import socket
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 import pyudev
@@ -60,6 +61,14 @@ class Heard:
     news: tuple[News, ...]
     lost: bool
     all: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Looking:
+    """A look under way: it writes down the devpath that it is `at`, and reads nothing of those that it is `without`."""
+
+    without: frozenset[str] = frozenset()
+    at: str = ""
 
 
 class Watch:
@@ -111,17 +120,34 @@ class Watch:
             news.extend(self._news(device))
         return Heard(news=tuple(news), lost=lost, all=False)
 
-    def look(self) -> Devices:
-        """Look up every device that there is now."""
+    def look(self, looking: Looking | None = None) -> Devices:
+        """Look up every device that there is now. May be called in another thread, and hang where a device does.
+
+        Of a device that is left out only its path is told. udev's own list is not asked for: it reads every device.
+        """
+        looking = looking or Looking()
+        # Objects of udev's library are of one thread.
+        context = pyudev.Context()
         found: dict[str, Device] = {}
-        for subsystem in ("usb", "block"):
-            for device in self._context.list_devices(subsystem=subsystem):
-                # It may go while it is read; its removal is announced.
-                with contextlib.suppress(pyudev.DeviceNotFoundError, FileNotFoundError):
-                    read = self._read(device)
-                    if read is not None:
-                        found[read.devpath] = read
+        for path in _listed(Path(context.sys_path)):
+            devpath = str(path).removeprefix(context.sys_path)
+            # It may go while it is read; its removal is announced.
+            with contextlib.suppress(pyudev.DeviceNotFoundError, FileNotFoundError):
+                read = self._named(devpath)
+                if devpath not in looking.without:
+                    looking.at = devpath
+                    read = self._read(pyudev.Devices.from_sys_path(context, str(path)))
+                if read is not None:
+                    found[read.devpath] = read
         return found
+
+    def _named(self, devpath: str) -> Device | None:
+        """Give what a path alone tells of a device in a port."""
+        port = port_of(devpath, "", host=self._host or "")
+        if port is None:
+            return None
+        kind = Kind.DISK if "/block/" in devpath else Kind.USB
+        return Device(devpath=devpath, kind=kind, port=port, ids=UsbIds(vendor="", product="", serial=""), mute=True)
 
     def _overran(self) -> bool:
         return bool(self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
@@ -169,6 +195,17 @@ class _Said:
             return self._properties.get(name, "")
         except UnicodeDecodeError:  # a device may say anything
             return ""
+
+
+def _listed(sys: Path) -> Iterator[Path]:
+    """Give every USB device, and every disk and partition below one, without reading any; interfaces are neither."""
+    for link in (sys / "bus" / "usb" / "devices").glob("*"):
+        if ":" not in link.name:
+            yield link.resolve()
+    for link in (sys / "class" / "block").glob("*"):
+        path = link.resolve()
+        if "/usb" in str(path):
+            yield path
 
 
 def _above(device: pyudev.Device) -> Iterator[tuple[str, str]]:
