@@ -84,12 +84,14 @@ class Gear:
 class _Known:
     """One bay as it is remembered. `on` is None until it was switched once: a former run may have left it dark.
 
+    `settled` is what was last seen of the camera's card: a dark bay looks as if nobody had done anything there.
     `sham` is a switch that took the camera off the bus and left its current on: it saves nothing, and is let be.
     """
 
     on: bool | None = None
     since_s: float
     camera: Camera | None = None
+    settled: bool = True
     trace: Trace = field(default_factory=Trace)
     guard: Guard = field(default_factory=Guard)
     charge: Charge = field(default_factory=Charge)
@@ -187,6 +189,7 @@ class Charging:
         if inside.camera is not None:
             if inside.camera != known.camera:
                 known.take(inside.camera)
+            known.settled = inside.settled
             return
         seen = known.on is not False and now_s - known.since_s >= SETTLE_S
         if seen and known.camera is not None:
@@ -277,7 +280,7 @@ def _slot(bay: BayId, known: _Known, inside: InBay, *, switchable: bool, now_s: 
         bay=bay,
         docked=known.camera is not None,
         transferring=inside.busy,
-        settled=inside.settled,
+        settled=known.settled,
         switchable=switchable,
         on=known.on is not False,
         since_s=now_s - known.since_s,

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
@@ -28,6 +29,7 @@ from dockd.domain.overload import Bounds
 from dockd.domain.usb import UsbIds
 from dockd.errors import Reason
 from dockd.sim.charger import SimCharger
+from tests.sim.cameras import SimCamera
 from tests.sim.scene import Scene, play
 
 ONE, TWO = BayId(1), BayId(2)
@@ -146,6 +148,40 @@ def test_an_inferred_charge_is_shown_as_such() -> None:
         assert (bay.charge_pct, bay.inferred, bay.lamp) == (64, True, Lamp.CHARGING_RECEIPTED)
 
     play(scene)
+
+
+class Sockets(SimCharger):
+    """Bays whose camera leaves the bus with its power and comes back with it; `switched` counts both."""
+
+    def __init__(self, levels_pct: Mapping[BayId, float]) -> None:
+        super().__init__(can=frozenset({ONE, TWO}), levels_pct=dict(levels_pct))
+        self.cameras: dict[BayId, SimCamera] = {}
+        self.world: Scene | None = None
+        self.switched = 0
+
+    async def set(self, bay: BayId, *, on: bool) -> None:
+        before = bay not in self.dark
+        await super().set(bay, on=on)
+        if self.world is not None and bay in self.cameras and before is not on:
+            self.switched += 1
+            (self.world.dock(self.cameras[bay], bay) if on else self.world.pull(self.cameras[bay]))
+
+
+def test_a_dark_camera_whose_card_is_done_waits_its_turn_and_does_not_come_first_for_being_dark() -> None:
+    """Every switch wears a relay and makes a docking: two cameras that share one place change over once an hour."""
+    charger = Sockets({ONE: 50.0, TWO: 60.0})
+
+    async def scene(world: Scene) -> None:
+        charger.world = world
+        for bay in (ONE, TWO):
+            charger.cameras[bay] = world.camera(f"cam {bay}", CLIP)
+            world.dock(charger.cameras[bay], bay)
+        for _ in range(3 * 720):
+            await asyncio.sleep(5)
+            charger.passes(5)
+        assert 2 <= charger.switched <= 3 * 4
+
+    play(scene, gear=gear(charger, budget_ma=600))
 
 
 @pytest.mark.promise("I17")
