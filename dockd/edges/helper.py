@@ -28,9 +28,6 @@ from dockd.errors import (
 SOCKET = Path("/run/dockd/helper.sock")
 DEADLINE_S = 20.0
 """More than a start of the helper and a mount of a slow card take; a device that hangs takes for ever."""
-AT_ONCE = 4
-"""So many requests are under way at once: each is a process, and at a shift change every bay asks. A deadline begins
-when a request does. Switches have turns of their own, as they are what helps against a device that hangs."""
 
 _MOST_BYTES = 8192
 _ONE_DESCRIPTOR = socket.CMSG_LEN(array.array("i").itemsize)
@@ -66,7 +63,6 @@ class Helper:
     def __init__(self, path: Path = SOCKET, *, deadline_s: float = DEADLINE_S) -> None:
         """Take where the helper listens, and how long an answer may take. Connects to nothing yet."""
         self._path, self._deadline_s = path, deadline_s
-        self._turns, self._switches = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(AT_ONCE)
 
     async def authorise(self, bay: BayId, *, vendor: str, product: str) -> Authorised:
         """Let the storage of the device in a bay in, if it has these ids: four lower-case hexadecimal digits each.
@@ -154,7 +150,8 @@ class Helper:
         request = json.dumps({"do": verb, "bay": bay, **more}).encode("ascii")
         what = f"bay {bay}: {verb}"
         try:
-            async with self._switches if verb == "power" else self._turns, asyncio.timeout(self._deadline_s):
+            # Nobody waits for another bay's answer: one whose device hangs keeps its own request alone.
+            async with asyncio.timeout(self._deadline_s):
                 message, fds, flags = await _exchanged(self._path, request)
         except TimeoutError as error:
             raise TransientError(Reason.USB, f"{what}: no answer in {self._deadline_s:g} s") from error

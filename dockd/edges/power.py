@@ -15,9 +15,6 @@ from dockd.app.power_ports import Power
 from dockd.domain.model import BayId
 from dockd.errors import InvariantError, PermanentError, Reason, TransientError
 
-AT_ONCE = 4
-"""So many bays are asked for at a time: each question starts a process, and a hub may not answer at all."""
-
 
 class PortSwitch(Protocol):
     """What is needed of root's helper."""
@@ -54,14 +51,11 @@ class HubPower:
         found: dict[BayId, bool] = {}
         missing: dict[BayId, str] = {}
 
-        few = asyncio.Semaphore(AT_ONCE)
-
         async def ask(bay: BayId) -> None:
-            async with few:
-                try:
-                    found[bay] = await switch.powered(bay)
-                except (PermanentError, TransientError) as error:
-                    missing[bay] = str(error)
+            try:
+                found[bay] = await switch.powered(bay)
+            except (PermanentError, TransientError) as error:
+                missing[bay] = str(error)
 
         async with asyncio.TaskGroup() as group:
             for bay in wanted:

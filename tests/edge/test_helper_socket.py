@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -456,6 +456,34 @@ async def test_a_helper_that_dies_hangs_or_is_not_there_is_asked_again_later(
         deaf.listen()
         with pytest.raises(TransientError, match=r"no answer in 0.05 s"):
             await Helper(tmp_path / "deaf.sock", deadline_s=0.05).mount(BAY)
+
+
+async def test_bays_whose_requests_hang_hold_up_no_other_bay(tmp_path: Path) -> None:
+    """I17: they hang for as long as a request may, and a station may have a hub full of them."""
+    loop = asyncio.get_running_loop()
+    with closing(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)) as listening, ExitStack() as connections:
+        listening.bind(str(tmp_path / "slow.sock"))
+        listening.listen()
+        listening.setblocking(False)  # noqa: FBT003 - its parameter is positional only
+        helper = Helper(tmp_path / "slow.sock", deadline_s=100.0)
+
+        async def accepted() -> socket.socket:
+            connection, _ = await loop.sock_accept(listening)
+            return connections.enter_context(closing(connection))
+
+        async with asyncio.TaskGroup() as asking:
+            hanging = [
+                asking.create_task(ask, name=f"hanging {number}")
+                for number in range(1, 14)
+                for ask in (helper.mount(BayId(number)), helper.powered(BayId(number)))
+            ]
+            for _ in hanging:
+                await asyncio.wait_for(accepted(), 10.0)
+            works = asking.create_task(helper.powered(BayId(14)), name="works")
+            (await asyncio.wait_for(accepted(), 10.0)).send(b'{"errno": 0, "on": true}')
+            assert await works
+            for task in hanging:
+                task.cancel()
 
 
 async def test_a_path_that_is_no_such_socket_is_refused(tmp_path: Path) -> None:
