@@ -28,6 +28,8 @@ SETTLE_S = 20.0
 """So long after it was given power a camera may take to be seen, and to draw what it will draw."""
 WEAK_S = 60.0
 """The supply has to hold for so long before copying goes on."""
+SHAM_READINGS = 3
+"""So many readings of a current in a row, in a dark bay, are a switch that switches nothing: one may be odd."""
 WAITS = "waits for its turn to charge"
 STAYS_ON = "it has power still, since this bay cannot be switched"
 
@@ -85,10 +87,13 @@ class _Known:
     """One bay as it is remembered. `on` is None until it was switched once: a former run may have left it dark.
 
     `settled` is what was last seen of the camera's card: a dark bay looks as if nobody had done anything there.
-    `sham` is a switch that took the camera off the bus and left its current on: it saves nothing, and is let be.
+    `unsure` is a switch that failed, or has not answered: it is asked again, whatever the bay was. `leaks` counts
+    currents in the dark; `sham` is a switch that took the camera off the bus and left its current on: it saves nothing,
+    and is let be.
     """
 
     on: bool | None = None
+    unsure: bool = False
     since_s: float
     camera: Camera | None = None
     settled: bool = True
@@ -97,6 +102,7 @@ class _Known:
     charge: Charge = field(default_factory=Charge)
     charged_s: float = 0.0
     draw_ma: int | None = None
+    leaks: int = 0
     sham: bool = False
     told: tuple[BayPower, str] = (BayPower.ON, "")
 
@@ -191,7 +197,7 @@ class Charging:
                 known.take(inside.camera)
             known.settled = inside.settled
             return
-        seen = known.on is not False and now_s - known.since_s >= SETTLE_S
+        seen = known.on is not False and not known.unsure and now_s - known.since_s >= SETTLE_S
         if seen and known.camera is not None:
             known.take(None)
 
@@ -206,8 +212,9 @@ class Charging:
         now_s: float,
     ) -> None:
         lit, settling = known.on is not False, now_s - known.since_s < SETTLE_S
-        if not lit and not settling and known.guard.cut is None and (current_ma or 0) >= LEAST_CHARGING_MA:
-            known.sham = True
+        if not lit and not settling and current_ma is not None:
+            known.leaks = known.leaks + 1 if current_ma >= LEAST_CHARGING_MA else 0
+            known.sham = known.sham or known.leaks >= SHAM_READINGS
         if lit:
             known.measure(current_ma, seconds=seconds, copying=inside.busy or settling)
         known.guard = judged(
@@ -227,7 +234,9 @@ class Charging:
 
     async def _carry_out(self, decisions: Mapping[BayId, Decision], switchable: Collection[BayId]) -> None:
         """Switch off first, so that the budget is not passed for a moment; people hear before a bay goes dark."""
-        changes = [it for it in decisions.values() if it.bay in switchable and it.on is not self._known[it.bay].on]
+        known = self._known
+        could = [it for it in decisions.values() if it.bay in switchable]
+        changes = [it for it in could if it.on is not known[it.bay].on or known[it.bay].unsure]
         for it in changes:
             if not it.on:
                 self._tell_power(it, dark=True)
@@ -237,7 +246,7 @@ class Charging:
                     if it.on is on:
                         group.create_task(self._switch(it.bay, on=on), name=f"power of bay {it.bay}")
         for decision in decisions.values():
-            self._tell_power(decision, dark=self._known[decision.bay].on is False)
+            self._tell_power(decision, dark=known[decision.bay].on is False)
 
     def _tell_power(self, decision: Decision, *, dark: bool) -> None:
         known = self._known[decision.bay]
@@ -249,12 +258,16 @@ class Charging:
             self._bays.power_changed(decision.bay, *told)
 
     async def _switch(self, bay: BayId, *, on: bool) -> None:
-        """Switch a bay; one that fails stays what it was, and is tried again at the next look."""
+        """Switch a bay; one that fails is taken for what it was, and asked again at the next look."""
         known = self._known[bay]
+        known.unsure = True
         try:
             async with asyncio.timeout(SWITCH_S):
                 await self._gear.power.set(bay, on=on)
         except (TransientError, TimeoutError):
+            return
+        known.unsure = False
+        if known.on is on:
             return
         known.on, known.since_s = on, self._clock.monotonic_s()
 
@@ -262,7 +275,7 @@ class Charging:
         """Give every bay that merely waited its power back: a station that stands still charges."""
         async with asyncio.TaskGroup() as group:
             for bay, known in self._known.items():
-                if known.on is False and known.guard.cut is None:
+                if (known.on is False or known.unsure) and known.guard.cut is None:
                     group.create_task(self._switch(bay, on=True), name=f"power of bay {bay}")
 
 

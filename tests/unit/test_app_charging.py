@@ -84,19 +84,23 @@ class Charger(SimCharger):
         self.broken: dict[BayId, BaseException] = {}
         self.deaf = False
         self.hangs = False
+        self.odd_ma: dict[BayId, int] = {}
+        self.slow: set[BayId] = set()
 
     async def set(self, bay: BayId, *, on: bool) -> None:
         self.asked.append(f"{bay} {'on' if on else 'off'}")
         if bay in self.broken:
             raise self.broken[bay]
         await super().set(bay, on=on)
+        if bay in self.slow and not on:
+            await asyncio.Event().wait()
 
     async def read(self) -> Mapping[BayId, int]:
         if self.hangs:
             await asyncio.Event().wait()
         if self.deaf:
             raise TransientError(Reason.POWER, "no sensor answers")
-        return await super().read()
+        return {**await super().read(), **self.odd_ma}
 
 
 class World:
@@ -269,6 +273,46 @@ async def test_a_switch_that_fails_is_tried_again_and_nothing_is_said_that_is_no
     assert (world.charger.dark, world.bays.power[TWO]) == ({TWO}, WAITING)
 
 
+async def test_a_switch_that_answers_too_late_and_switches_all_the_same_leaves_no_bay_dark() -> None:
+    """What a bay is after a switch that failed, nobody knows: it may be dark, and looks empty then."""
+    world = World({ONE: 70.0, TWO: 60.0}, terms=Terms(budget_ma=1000))
+    await world.looks(2)
+    world.charger.broken[TWO], world.charger.short_ma[ONE] = TimeoutError(), 800
+    await world.looks(1)
+    assert world.charger.asked[-1] == "2 off"
+    world.charger.dark, world.bays.told = {TWO}, []
+    del world.charger.broken[TWO], world.charger.short_ma[ONE]
+    gone = world.bays.cameras.pop(ONE), world.charger.levels_pct.pop(ONE)
+    assert gone
+    await world.looks(int(SETTLE_S / TICK_S) + 3)
+    assert world.charger.dark == set()
+
+
+async def test_a_bay_of_which_nobody_knows_has_power_when_the_station_stops() -> None:
+    world = World({ONE: 70.0, TWO: 60.0}, tells=False)
+    world.bays.facts = {bay: InBay(charge_pct=int(pct)) for bay, pct in world.charger.levels_pct.items()}
+    world.charger.can = frozenset({ONE, TWO})
+    world.charger.broken[TWO] = TimeoutError()
+
+    def late() -> bool:
+        if "2 off" not in world.charger.asked:
+            return False
+        world.charger.dark.add(TWO)
+        del world.charger.broken[TWO]
+        return True
+
+    await stopped(world, when=late)
+    assert world.charger.dark == set()
+
+
+async def test_a_station_that_stops_while_a_bay_is_being_switched_off_gives_it_its_power_back() -> None:
+    world = World({ONE: 70.0, TWO: 60.0}, tells=False)
+    world.bays.facts = {bay: InBay(charge_pct=int(pct)) for bay, pct in world.charger.levels_pct.items()}
+    world.charger.slow = {TWO}
+    await stopped(world, when=lambda: world.charger.dark == {TWO})
+    assert world.charger.dark == set()
+
+
 async def test_a_switch_that_only_hides_the_camera_is_found_out_by_its_current() -> None:
     world = World({ONE: 70.0, TWO: 60.0})
     await world.looks(3)
@@ -280,6 +324,30 @@ async def test_a_switch_that_only_hides_the_camera_is_found_out_by_its_current()
     await world.looks(100)
     # What cannot be saved there is saved elsewhere, once and for all.
     assert world.charger.asked == ["2 off", "1 on", "3 on", "1 off", "2 on"]
+
+
+async def test_one_odd_reading_of_a_dark_bay_does_not_end_its_being_switched() -> None:
+    world = World({ONE: 70.0, TWO: 60.0})
+    await world.looks(6)
+    assert world.charger.dark == {TWO}
+    for _ in range(3):
+        world.charger.odd_ma[TWO] = 1300
+        await world.looks()
+        del world.charger.odd_ma[TWO]
+        await world.looks()
+    assert world.charger.dark == {TWO}
+
+
+async def test_a_cut_that_only_hides_the_camera_is_not_called_a_cut() -> None:
+    world = World({ONE: 70.0}, terms=Terms(budget_ma=6000))
+    world.charger.short_ma[ONE] = 2000
+    await world.looks(2)
+    assert world.bays.power[ONE] == (BayPower.CUT, "drew 2000 mA, expected at most 1600 mA")
+    world.charger.odd_ma[ONE] = 2000  # the camera is off the bus, and its current flows
+    await world.looks(int(SETTLE_S / TICK_S) + 3)
+    power, detail = world.bays.power[ONE]
+    assert power is BayPower.CUT
+    assert detail.endswith("; it has power still, since this bay cannot be switched")
 
 
 @pytest.mark.parametrize("how", ["deaf", "blind"])

@@ -29,7 +29,6 @@ from dockd.domain.overload import Bounds
 from dockd.domain.usb import UsbIds
 from dockd.errors import Reason
 from dockd.sim.charger import SimCharger
-from tests.sim.cameras import SimCamera
 from tests.sim.scene import Scene, play
 
 ONE, TWO = BayId(1), BayId(2)
@@ -155,16 +154,16 @@ class Sockets(SimCharger):
 
     def __init__(self, levels_pct: Mapping[BayId, float]) -> None:
         super().__init__(can=frozenset({ONE, TWO}), levels_pct=dict(levels_pct))
-        self.cameras: dict[BayId, SimCamera] = {}
         self.world: Scene | None = None
         self.switched = 0
 
     async def set(self, bay: BayId, *, on: bool) -> None:
         before = bay not in self.dark
         await super().set(bay, on=on)
-        if self.world is not None and bay in self.cameras and before is not on:
+        if self.world is not None and before is not on:
             self.switched += 1
-            (self.world.dock(self.cameras[bay], bay) if on else self.world.pull(self.cameras[bay]))
+            camera = self.world.rack.cameras[f"cam {bay}"]
+            (self.world.dock(camera, bay) if on else self.world.pull(camera))
 
 
 def test_a_dark_camera_whose_card_is_done_waits_its_turn_and_does_not_come_first_for_being_dark() -> None:
@@ -174,8 +173,7 @@ def test_a_dark_camera_whose_card_is_done_waits_its_turn_and_does_not_come_first
     async def scene(world: Scene) -> None:
         charger.world = world
         for bay in (ONE, TWO):
-            charger.cameras[bay] = world.camera(f"cam {bay}", CLIP)
-            world.dock(charger.cameras[bay], bay)
+            world.dock(world.camera(f"cam {bay}", CLIP), bay)
         for _ in range(3 * 720):
             await asyncio.sleep(5)
             charger.passes(5)
