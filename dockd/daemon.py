@@ -28,25 +28,30 @@ def check_config(arguments: argparse.Namespace) -> int:
 
     Raises ConfigError with all of them; 0 where there is none.
     """
-    _load(arguments.config)
-    sys.stdout.write(f"{arguments.config}: nothing wrong\n")
-    return EX_OK
+    return _nothing_wrong(arguments.config, _load(arguments.config, real=False))
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT."""
+    config = _load(arguments.config, real=not arguments.simulate)
     if arguments.check_config:
-        return check_config(arguments)
-    config = _load(arguments.config)
+        return _nothing_wrong(arguments.config, config)
     log_to(config, sys.stderr)
     asyncio.run(_run(config, simulated(config) if arguments.simulate else docked(config)))
     return EX_OK
 
 
-def _load(path: Path) -> Config:
+def _nothing_wrong(path: Path, config: Config) -> int:
+    lacking = " for dockd run --simulate; real bays want hardware.board" if config.hardware.board is None else ""
+    sys.stdout.write(f"{path}: nothing wrong{lacking}\n")
+    return EX_OK
+
+
+def _load(path: Path, *, real: bool) -> Config:
+    """Load what has no problem; bays that are `real` need a board."""
     config = load(path)
     problems = list(check_files(config))
-    if config.hardware.board is not None:
+    if real or config.hardware.board is not None:
         try:
             hardware_of(config)
         except ConfigError as error:

@@ -133,6 +133,7 @@ def test_the_example_is_right_and_shows_every_default_it_repeats() -> None:
     text = (ROOT / "dockd/dockd.example.toml").read_text(encoding="utf-8")
     config = parse(text, where="dockd.example.toml")
     assert [bay.number for bay in config.bays] == [1, 2]
+    assert config.hardware.board == "rpi4-8"
     assert config.offload == Offload()
     assert config.control == Control()
 

@@ -44,12 +44,13 @@ from dockd.domain.model import (
 )
 from dockd.domain.profile import Mark, Trigger
 from dockd.domain.recorded import OffsetSource, Standing
+from dockd.edges.boards import load_board
 from dockd.edges.keys import PinnedKeys
 from dockd.tus import headers
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMANDS = ("run", "check-config", "demo", "ingest", "central")
+COMMANDS = ("run", "check-config", "make-safe", "demo", "ingest", "central")
 VERBS = ("list", "show", "retry", "release")
 KEY = "ed25519:11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"
 """The example key of RFC 8037, appendix A."""
@@ -100,7 +101,7 @@ def rows(text: str) -> list[list[str]]:
 
 @pytest.mark.parametrize("page", pages())
 def test_every_path_that_a_page_names_exists(page: str) -> None:
-    named = set(re.findall(r"`((?:dockd|requirements|scripts|tests|\.ci)/[\w./-]*)`", prose(page)))
+    named = set(re.findall(r"`((?:dockd|hw|requirements|scripts|systemd|tests|\.ci)/[\w./-]*)`", prose(page)))
     assert not {path for path in named if not (ROOT / path).exists()}
 
 
@@ -136,13 +137,28 @@ def test_each_step_of_a_clips_way_names_a_function_and_its_module() -> None:
         assert re.search(r"`[\w.]+` in `dockd/[\w/]+\.py`", " ".join(step.split())), step
 
 
-FOLDERS = ("app", "central", "config", "copier", "ctl", "domain", "edges", "screen", "sim", "structure", "tus")
+FOLDERS = (
+    "app",
+    "central",
+    "config",
+    "copier",
+    "ctl",
+    "domain",
+    "edges",
+    "helper",
+    "ingest",
+    "screen",
+    "sim",
+    "sqlite",
+    "structure",
+    "tus",
+)
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_the_page_of_a_folder_names_each_of_its_modules(folder: str) -> None:
     page = (ROOT / "dockd" / folder / "README.md").read_text(encoding="utf-8")
-    modules = {path.stem for path in (ROOT / "dockd" / folder).glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in (ROOT / "dockd" / folder).rglob("*.py")} - {"__init__"}
     assert not {module for module in modules if f"`{module}`" not in page}
 
 
@@ -220,6 +236,7 @@ def test_the_example_is_a_whole_configuration() -> None:
     config = parse(text, where="README.md")
     assert check_files(config) == ()
     assert (config.station.id, [bay.number for bay in config.bays]) == ("example-1", [1, 2])
+    assert load_board(config.hardware.board or "").bays.keys() >= {1, 2}, "a station that dockd run takes"
     assert PinnedKeys.read(config.store.receipt_keys).pinned()
 
 
