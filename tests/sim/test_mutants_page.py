@@ -8,6 +8,7 @@ import pytest
 from tests.catalogue import MUTANTS, rows_of
 from tests.killpoint.mutants import PLANTS
 from tests.powercut.plants import NAMES
+from tests.vm.plants import PLANTS as IN_GUEST
 
 ROOT = Path(__file__).resolve().parents[2]
 DEMANDED = {
@@ -25,7 +26,7 @@ def test_every_planted_fault_that_is_demanded_has_a_row_with_a_test() -> None:
     assert not [name for name, tests in rows.items() if not tests]
 
 
-@pytest.mark.parametrize("name", [*NAMES, *PLANTS])
+@pytest.mark.parametrize("name", [*NAMES, *PLANTS, *IN_GUEST])
 def test_every_fault_that_a_harness_plants_is_on_the_page(name: str) -> None:
     cells = MUTANTS.read_text(encoding="utf-8").replace("(", ", ").replace(")", ", ").split(", ")
     assert name in {cell.strip() for cell in cells}

@@ -37,7 +37,7 @@ _ABOUT = {
     "python_version": "3.11",
     "sys_platform": "linux",
 }
-_SITE = "lib/python3.11/site-packages"
+SITE = "lib/python3.11/site-packages"
 
 
 def install(machine: Machine, image: Path) -> None:
@@ -62,11 +62,11 @@ def disk_with_dockd(work: Path) -> Path:
     root, image = work / "root", work / "dockd.img"
     key = cache.key_of((*(lock.read_bytes() for lock in LOCKS), sys.version, Path(__file__).read_bytes()))
     with cache.kept("locked", key, _install_locked) as locked:
-        shutil.copytree(locked / _SITE, root / _SITE)
-    _pip(root / _SITE, "--no-index", "--no-build-isolation", str(ROOT))
-    _compile(root / _SITE)
+        shutil.copytree(locked / SITE, root / SITE)
+    _pip(root / SITE, "--no-index", "--no-build-isolation", str(ROOT))
+    _compile(root / SITE)
     # No unit names a version of Python.
-    (root / "site").symlink_to(_SITE)
+    (root / "site").symlink_to(SITE)
     (root / "bin").mkdir()
     (root / "bin/python").symlink_to("/usr/bin/python3")
     (root / "pyvenv.cfg").write_text("home = /usr/bin\ninclude-system-site-packages = false\n")
@@ -90,8 +90,8 @@ def _install_locked(into: Path) -> None:
     libc = [f"--platform=manylinux_2_{minor}_x86_64" for minor in range(_LIBC, 4, -1)]
     platforms = [*libc, "--platform=manylinux2014_x86_64", "--platform=linux_x86_64", "--platform=any"]
     python = ["--python-version=3.11", "--implementation=cp", "--abi=cp311", "--abi=abi3", "--abi=none"]
-    _pip(into / _SITE, "--only-binary=:all:", *platforms, *python, "--require-hashes", "--requirement", str(lock))
-    _compile(into / _SITE)
+    _pip(into / SITE, "--only-binary=:all:", *platforms, *python, "--require-hashes", "--requirement", str(lock))
+    _compile(into / SITE)
 
 
 def _for_guest(locks: str) -> Iterable[str]:
@@ -114,7 +114,7 @@ def _compile(site: Path) -> None:
     """Compile here what the guest would compile at each start, at a tenth of the speed; only its own Python can."""
     if sys.version_info[:2] == _PYTHON:
         mode = py_compile.PycInvalidationMode.UNCHECKED_HASH
-        compileall.compile_dir(site, quiet=2, invalidation_mode=mode, stripdir=str(site), prependdir=f"{WHERE}/{_SITE}")
+        compileall.compile_dir(site, quiet=2, invalidation_mode=mode, stripdir=str(site), prependdir=f"{WHERE}/{SITE}")
 
 
 def _run(*command: str) -> None:

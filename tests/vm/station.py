@@ -8,7 +8,7 @@ import io
 import json
 import shlex
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.system.programs import StoreProcess
 from tests.vm.agent import Done, FailedError
 from tests.vm.install import forward, install
 from tests.vm.machine import Machine
+from tests.vm.plants import Plant
 from tests.vm.usb import PRODUCT, VENDOR, Stick, plug
 from tests.vm.wire import GoneError
 
@@ -89,13 +90,14 @@ grep -E ' - (vfat|exfat) ' /proc/[0-9]*/mountinfo || true
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Station:
-    """A station that is installed. `board` is its board file, on the host."""
+    """A station that is installed. `board` is its board file, on the host; `plants` are faults that its dockd has."""
 
     machine: Machine
     dockd: Path
     store: StoreProcess
     board: Path = ROOT / "hw/boards/emulated-14.toml"
     bays: range = BAYS
+    plants: Sequence[Plant] = ()
 
     # --- installation ---
 
@@ -115,6 +117,8 @@ class Station:
                 "cameras/emulated.toml": _CAMERAS,
             },
         )
+        for plant in self.plants:
+            plant.lay(self.machine)
         forward(self.machine, self.store.port)
         self.machine.agent.shell("systemctl enable -q --now dockd-helper.socket dockd.service", within_s=120)
         self.until("bays", EMPTY, within_s=60)

@@ -1,6 +1,7 @@
 """Cards that somebody made to deceive, on a real kernel: each is held back with its reason, and no other bay minds."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -39,24 +40,33 @@ def crafted(folder: Path, name: str) -> Path:
 
 @pytest.mark.promise("I7", "I16")
 def test_each_crafted_card_is_held_back_with_its_reason_and_no_other_bay_minds(bays: Station, tmp_path: Path) -> None:
-    images = [crafted(tmp_path, name) for name in DECEITFUL]
+    see_them_held_back(bays, tmp_path, DECEITFUL)
+
+
+def see_them_held_back(bays: Station, folder: Path, names: Sequence[str]) -> None:
+    """Push crafted cards into bays from the first on, and two sound ones after them; see what becomes of each."""
+    count = len(names)
+    images = [crafted(folder, name) for name in names]
     before = [hashlib.sha256(image.read_bytes()).hexdigest() for image in images]
     sound = [
-        card(tmp_path / "vfat.img", "vfat", clips(31, count=2, each_bytes=1 << 18)),
-        card(tmp_path / "exfat.img", "exfat", clips(32, count=2, each_bytes=1 << 18)),
+        card(folder / "vfat.img", "vfat", clips(31, count=2, each_bytes=1 << 18)),
+        card(folder / "exfat.img", "exfat", clips(32, count=2, each_bytes=1 << 18)),
     ]
     every = [*images, *(made.image for made in sound)]
-    sticks = [bays.plug(bay, image, serial=f"CRAFTED-{bay}") for bay, image in zip(bays.bays, every, strict=True)]
+    sticks = [bays.plug(bay, image, serial=f"CRAFTED-{bay}") for bay, image in zip(bays.bays, every, strict=False)]
+    assert len(sticks) == count + 2
     judged = (
-        "all(bay['phase'] == 'fault' for bay in bays[:12]) and all(bay['lamp'] == 'go-receipted' for bay in bays[12:])"
+        f"all(bay['phase'] == 'fault' for bay in bays[:{count}])"
+        f" and all(bay['lamp'] == 'go-receipted' for bay in bays[{count}:{count + 2}])"
     )
-    answer = bays.until("bays", judged, within_s=180)
-    for name, bay in zip(DECEITFUL, answer["bays"], strict=False):
+    told_to_go = f"any(bay['lamp'].startswith('go-') for bay in bays[:{count}])"
+    answer = bays.until("bays", judged, unless=told_to_go, within_s=180)
+    for name, bay in zip(names, answer["bays"], strict=False):
         reason = "duplicate-name" if CRAFTED[name].kind == "duplicate-name" else "structure"
         assert (name, bay["reason"], bay["lamp"], bay["work"]["files"]) == (name, reason, "leave", 0)
         assert f"({CRAFTED[name].kind})" in bay["detail"] or reason == "duplicate-name", (name, bay["detail"])
     listed = bays.said("quarantine", "list").out
-    assert all(f"CRAFTED-{bay}" in listed for bay in range(1, 13)), listed
+    assert all(f"CRAFTED-{bay}" in listed for bay in range(1, count + 1)), listed
     for stick in sticks:
         stick.yank()
     bays.until("bays", EMPTY, within_s=60)
