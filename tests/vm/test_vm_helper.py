@@ -1,6 +1,7 @@
 """Root's helper under systemd, on a real USB bus with real vfat and exfat: asked by dockd's user and by others."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,9 +9,13 @@ import pytest
 
 from tests.vm.cards import FileSystem, card, clips
 from tests.vm.machine import Machine
+from tests.vm.plants import IDLE_S, SOON_IDLE
 from tests.vm.station import ROOT, lay_out
 from tests.vm.usb import Stick, plug
 from tests.vm.warm import Bench
+
+AS_INSTALLED = "DOCKD_VM_WHOLE_MINUTE" in os.environ
+"""Wait for the helper as long as it waits for a request in a station."""
 
 ASK = """
 import hashlib, json, os, socket, stat, sys, time
@@ -42,6 +47,8 @@ def digests(mounted):
                 found[os.path.normpath(os.path.join(folder, name))] = hashlib.sha256(reading.read()).hexdigest()
     return found
 """
+
+MOUNTED = "[ $(cat /sys/module/exfat/refcnt) = 1 ]"
 
 ALL_OF_IT = """
 said = {"authorised": ask("authorise", vendor="46f4", product="0001")[0]}
@@ -148,4 +155,39 @@ def test_a_port_loses_its_power_and_gets_it_back(helped: Machine, tmp_path: Path
     helped.agent.until("! ls /sys/bus/usb/devices/*-1.3/serial")
     assert asked(helped, "print(json.dumps(ask('power', on=True)[0]))") == {"errno": 0, "on": True}
     helped.agent.until("grep -q CAM-0001 /sys/bus/usb/devices/*-1.3/serial")
+    stick.yank()
+
+
+@pytest.fixture
+def soon_idle(helped: Machine) -> Iterator[Machine]:
+    """The machine with a helper that waits seconds for a request instead of a minute, unless that is asked for."""
+    run = helped.agent.shell
+    run("systemctl stop dockd-helper.service")
+    if not AS_INSTALLED:
+        SOON_IDLE.lay(helped)
+    yield helped
+    run("systemctl stop dockd-helper.service")
+    if not AS_INSTALLED:
+        SOON_IDLE.lift(helped)
+
+
+def test_the_helper_is_gone_when_nobody_asks_and_comes_back_with_the_next_request_knowing_whom_it_let_in(
+    soon_idle: Machine, tmp_path: Path
+) -> None:
+    run, ours = soon_idle.agent.shell, "pgrep -f '[h]elper/__main__.py'"
+    made = card(tmp_path / "card.img", "exfat", clips(8, count=1, each_bytes=1 << 16))
+    stick = pushed(soon_idle, made.image)
+    assert asked(soon_idle, "print(ask('authorise', vendor='46f4', product='0001')[0]['errno'])") == 0
+    # What it mounted outlives it: it is of whoever has the descriptor.
+    run("mkfifo -m 666 /run/let-go")
+    holder = "print(json.dumps(digests(until('mount')[1])), flush=True); open('/run/let-go').read()"
+    held = soon_idle.agent.start("runuser -u dockd -- python3 -", stdin=(ASK + holder).encode())
+    soon_idle.agent.until(MOUNTED)
+    inactive = "[ $(systemctl is-active dockd-helper.service) = inactive ]"
+    soon_idle.agent.until(f"! {ours} && {inactive}", within_s=90 if AS_INSTALLED else 15 * IDLE_S)
+    assert run("systemctl is-active dockd-helper.socket").strip() == "active"
+    assert soon_idle.agent.run(MOUNTED).code == 0
+    run("echo >/run/let-go && rm /run/let-go")
+    assert json.loads(soon_idle.agent.wait(held).out) == made.digests
+    assert asked(soon_idle, "print(json.dumps(digests(until('mount')[1])))") == made.digests
     stick.yank()
