@@ -53,6 +53,14 @@ class Dock:
             self.bays[bay].insert(0, part)
         self.bed.uevent(disk, "change")
 
+    def begun(self, bay: int) -> None:
+        """Put a camera into a bay that the kernel has found, and udev has not looked at yet: nobody is told."""
+        self.number += 1
+        usb = self._add("usb", f"1-1.{bay}", self.hub, ["DEVNAME", f"/dev/bus/usb/001/{self.number:03}"])
+        # umockdev announces whatever is added: until here it was nothing that anybody listens for.
+        self.bed.set_property(usb, "DEVTYPE", "usb_device")
+        self.bays[bay] = [usb]
+
     def pull(self, bay: int, heard: str) -> None:
         """Take the camera out of a bay; `unheard` nobody is told."""
         for device in self.bays.pop(bay):

@@ -1,8 +1,10 @@
 """Looking devices up while one of them hangs: everybody else is found, and nobody waits for the one."""
 
 import asyncio
+import errno
+import os
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,7 @@ import pytest
 from dockd.app.ports import Attached, Detached, FeedEvent, Unknown
 from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
 from dockd.domain.plugged import Device, Devices, Kind
-from dockd.domain.usb import UsbIds
+from dockd.domain.usb import PortPath, UsbIds
 from dockd.edges.boards import load_board
 from dockd.edges.udev.feed import UdevFeed
 from dockd.edges.udev.looking import Looks
@@ -130,6 +132,71 @@ def test_a_look_that_has_not_come_to_any_device_is_waited_for_and_an_error_is_wh
         found(looks, {})
 
 
+@pytest.mark.promise("I16")
+@pytest.mark.parametrize("of", ["threads", "descriptors"])
+def test_a_station_short_of_something_looks_again_later_and_believes_nothing_meanwhile(
+    hub: Hub, of: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    now, short = Time(), [True]
+
+    def look(_: Looking) -> Devices:
+        if of == "descriptors" and short.pop():
+            raise OSError(24, "Too many open files")
+        return hub.devices()
+
+    def start(work: Callable[[], None]) -> None:
+        if of == "threads" and short.pop():
+            raise RuntimeError("can't start new thread")
+        work()
+
+    short.insert(0, False)
+    looks = Looks(look, now_s=now, most_s=5.0, start=start)
+    looks.begin()
+    assert looks.answer is not None
+    assert (looks.taken({}), looks.answer.done(), looks.until_s) == (None, False, now.s + 5.0)
+    now.s += 5.0
+    assert looks.taken({}) is None
+    why = {"threads": "can't start new thread", "descriptors": "[Errno 24] Too many open files"}[of]
+    assert caplog.messages == [f"looking devices up: {why}; begun anew"]
+    assert found(looks, {}) == hub.devices()
+
+
+def test_a_device_that_hung_until_descriptors_were_short_is_read_again(hub: Hub) -> None:
+    now, card = Time(), Hanging(hub)
+
+    def look(looking: Looking) -> Devices:
+        devices = card.look(looking)
+        if not looking.without and not again:
+            raise OSError(24, "Too many open files")
+        return devices
+
+    again: list[bool] = []
+    looks = Looks(look, now_s=now, most_s=5.0)
+    looks.begin()
+    assert card.hung.acquire(timeout=60)
+    assert looks.taken({}) is None
+    now.s += 5.0
+    assert looks.taken({}) is None
+    assert found(looks, {})[HANGS] == MUTE
+    card.end()
+    again.append(True)
+    looks.begin()
+    assert found(looks, {}) == hub.devices()
+
+
+def test_of_a_device_that_hangs_nothing_is_known_any_more_once_it_is_gone(hub: Hub) -> None:
+    now, card = Time(), Hanging(hub)
+    looks, before = Looks(card.look, now_s=now, most_s=5.0), hub.devices()
+    looks.begin()
+    assert card.hung.acquire(timeout=60)
+    assert looks.taken(before) is None
+    hub.pull("1.1")
+    now.s += 5.0
+    assert looks.taken(before) is None
+    assert found(looks, before) == hub.devices(), "its removal was not heard"
+    card.end()
+
+
 @asynccontextmanager
 async def feeding(told: Told, now: Time) -> AsyncIterator[asyncio.Queue[FeedEvent]]:
     events: asyncio.Queue[FeedEvent] = asyncio.Queue()
@@ -218,5 +285,39 @@ def test_of_a_device_that_is_left_out_its_port_alone_is_told(monkeypatch: pytest
         assert watch.look(Looking(without=frozenset({disk}))) == {disk: replace(MUTE, devpath=disk, kind=Kind.DISK)}
         # Neither is there.
         assert watch.look() == {}
+    finally:
+        watch.close()
+
+
+@pytest.mark.promise("I17")
+def test_of_a_device_that_is_left_out_the_port_is_told_on_a_board_with_several_controllers_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hangs = tmp_path / "pci0000:00/0000:00:11.0/usb1/1-1/1-1.1"
+    hangs.mkdir(parents=True)
+    for above, subsystem in ((hangs.parents[0], "usb"), (hangs.parents[1], "usb"), (hangs.parents[2], "pci")):
+        (above / "subsystem").symlink_to(f"/sys/bus/{subsystem}")
+    monkeypatch.setattr("dockd.edges.udev.watch._listed", lambda _: iter([hangs]))
+    watch = Watch(source="kernel")
+    try:
+        mute = replace(MUTE, devpath=str(hangs), port=PortPath("pci-0000:00:11.0-usb-0:1.1"))
+        assert watch.look(Looking(without=frozenset({str(hangs)}))) == {str(hangs): mute}
+    finally:
+        watch.close()
+
+
+@pytest.mark.promise("I17")
+def test_a_list_of_devices_that_cannot_be_read_is_not_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def listing(folder: Path) -> Iterator[Path]:
+        raise OSError(problem, os.strerror(problem), str(folder))
+
+    monkeypatch.setattr(Path, "iterdir", listing)
+    watch = Watch(host=HOST, source="kernel")
+    try:
+        problem = errno.EMFILE
+        with pytest.raises(OSError, match="Too many open files"):
+            watch.look()
+        problem = errno.ENOENT
+        assert watch.look() == {}, "a kernel without USB"
     finally:
         watch.close()

@@ -134,6 +134,17 @@ def test_a_removal_that_nobody_announced_is_found_by_looking(dock: MockDock) -> 
     assert dock.told(1) == [["detached", 5]]
 
 
+def test_a_camera_that_is_looked_at_before_udev_has_is_no_stranger(dock: MockDock) -> None:
+    dock.do("plug", 5, "CAM-5", "vfat")
+    assert dock.told(1) == [attached(5, "CAM-5")]
+    dock.do("begun", 1)
+    dock.do("pull", 5, "unheard")
+    assert dock.told(1) == [["detached", 5]], "nothing was told of bay 1, though it was looked at"
+    dock.do("pull", 1, "unheard")
+    dock.do("plug", 1, "CAM-1", "vfat")
+    assert dock.told(1) == [attached(1, "CAM-1")]
+
+
 @pytest.mark.promise("I17")
 def test_a_storm_of_2000_announcements_tells_nothing_new_and_hides_nothing(dock: MockDock) -> None:
     dock.do("plug", 6, "CAM-6", "vfat")

@@ -1,9 +1,11 @@
 """Looking every device up, in a thread of its own: some kernels keep a reader of a device waiting while it hangs.
 
 Owns the thread, its deadline, and which devices are left out because they hang. What is heard while a look is under way
-is heard again on top of it, so that nothing depends on how long it takes. Knows nothing of pyudev, nor of bays.
+is heard again on top of it, so that nothing depends on how long it takes. A station that is short of threads or
+descriptors looks again later, and not at half of it. Knows nothing of pyudev, nor of bays.
 """
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterable
@@ -16,16 +18,22 @@ from dockd.edges.udev.watch import Came, Looking, News, Went
 LOOK_S = 5.0
 """How long one device may take to be read: a healthy one takes a millisecond."""
 
+_SHORT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+
 _log = logging.getLogger(__name__)
 
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """A look in its thread, and what was heard since it began; `at` is where it was at the last check."""
+    """A look in its thread, and what was heard since it began; `at` is where it was at the last check.
+
+    `short` says what there was too little of: it ended without an answer.
+    """
 
     looking: Looking
     until_s: float
     at: str = ""
+    short: str = ""
     found: Future[Devices] = field(default_factory=Future)
     since: list[News] = field(default_factory=list)
 
@@ -82,7 +90,7 @@ class Looks:
 
     def begin(self) -> None:
         """Begin a look; what an earlier one still finds is dropped."""
-        self._hung = {path: look for path, look in self._hung.items() if not look.found.done()}
+        self._hung = {path: look for path, look in self._hung.items() if not (look.found.done() or look.short)}
         look = _Look(looking=Looking(without=frozenset(self._hung)), until_s=self._now_s() + self._most_s)
         self._now = look
 
@@ -90,9 +98,15 @@ class Looks:
             try:
                 look.found.set_result(self._look(look.looking))
             except Exception as error:  # noqa: BLE001 - whoever takes what was found gets it
-                look.found.set_exception(error)
+                if isinstance(error, OSError) and error.errno in _SHORT:
+                    look.short = str(error)
+                else:
+                    look.found.set_exception(error)
 
-        self._start(work)
+        try:
+            self._start(work)
+        except RuntimeError as error:  # no thread is to be had
+            look.short = str(error)
 
     def heard(self, news: Iterable[News]) -> None:
         """Hear what is announced while a look is under way."""
@@ -109,10 +123,15 @@ class Looks:
             return None
         if look.found.done():
             self._now = None
-            known = {path: before[path] for path in look.looking.without if path in before}
-            return after({**look.found.result(), **known}, look.since)
+            found = look.found.result()
+            known = {path: before[path] for path in look.looking.without if path in before and path in found}
+            return after({**found, **known}, look.since)
         at, now_s = look.looking.at, self._now_s()
-        if at != look.at:
+        if look.short:
+            if now_s >= look.until_s:
+                _log.warning("looking devices up: %s; begun anew", look.short)
+                self.begin()
+        elif at != look.at:
             look.at, look.until_s = at, now_s + self._most_s
         elif now_s >= look.until_s and at:
             _log.warning("looking devices up: %s gives no answer for %g s, and is looked past", at, self._most_s)

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -124,6 +124,11 @@ class Watch:
         """Look up every device that there is now. May be called in another thread, and hang where a device does.
 
         Of a device that is left out only its path is told. udev's own list is not asked for: it reads every device.
+        What udev has not looked at itself yet is left out too: it is announced once it has.
+
+        Raises:
+            OSError: the lists themselves cannot be read: what is there is not known.
+
         """
         looking = looking or Looking()
         # Objects of udev's library are of one thread.
@@ -133,17 +138,20 @@ class Watch:
             devpath = str(path).removeprefix(context.sys_path)
             # It may go while it is read; its removal is announced.
             with contextlib.suppress(pyudev.DeviceNotFoundError, FileNotFoundError):
-                read = self._named(devpath)
+                read = self._named(devpath, path)
                 if devpath not in looking.without:
                     looking.at = devpath
-                    read = self._read(pyudev.Devices.from_sys_path(context, str(path)))
+                    device = pyudev.Devices.from_sys_path(context, str(path))
+                    read = self._read(device)
+                    if read is not None and not read.ids.vendor and not device.is_initialized:
+                        continue
                 if read is not None:
                     found[read.devpath] = read
         return found
 
-    def _named(self, devpath: str) -> Device | None:
+    def _named(self, devpath: str, path: Path) -> Device | None:
         """Give what a path alone tells of a device in a port."""
-        port = port_of(devpath, "", host=self._host or "")
+        port = port_of(devpath, "", host=self._controller(path))
         if port is None:
             return None
         kind = Kind.DISK if "/block/" in devpath else Kind.USB
@@ -160,11 +168,13 @@ class Watch:
         if read is not None:
             yield Came(device=read)
 
+    def _controller(self, path: Path) -> str:
+        return self._host if self._host is not None else host_above(_above(path))
+
     def _read(self, device: pyudev.Device) -> Device | None:
         said = _Said(device.properties)
         kind = _KINDS.get((said["SUBSYSTEM"], said["DEVTYPE"]))
-        host = self._host if self._host is not None else host_above(_above(device))
-        port = port_of(device.device_path, said["ID_PATH"], host=host)
+        port = port_of(device.device_path, said["ID_PATH"], host=self._controller(Path(device.sys_path)))
         if kind is None or port is None:
             return None
         return Device(
@@ -199,19 +209,31 @@ class _Said:
 
 def _listed(sys: Path) -> Iterator[Path]:
     """Give every USB device, and every disk and partition below one, without reading any; interfaces are neither."""
-    for link in (sys / "bus" / "usb" / "devices").glob("*"):
+    for link in _links(sys / "bus" / "usb" / "devices"):
         if ":" not in link.name:
             yield link.resolve()
-    for link in (sys / "class" / "block").glob("*"):
+    for link in _links(sys / "class" / "block"):
         path = link.resolve()
         if "/usb" in str(path):
             yield path
 
 
-def _above(device: pyudev.Device) -> Iterator[tuple[str, str]]:
-    """Give subsystem and name of everything that a device is below, the nearest first."""
-    for parent in device.ancestors:
-        yield parent.subsystem or "", parent.sys_name
+def _links(folder: Path) -> Iterable[Path]:
+    """Give what a folder holds; an error is no emptiness, as `glob` would have it in some versions of Python."""
+    try:
+        return tuple(folder.iterdir())
+    except FileNotFoundError:  # a kernel without USB
+        return ()
+
+
+def _above(path: Path) -> Iterator[tuple[str, str]]:
+    """Give subsystem and name of everything that a device is below, the nearest first; none of them is read."""
+    for above in path.parents:
+        try:
+            subsystem = (above / "subsystem").readlink().name
+        except OSError:  # it is no device
+            subsystem = ""
+        yield subsystem, above.name
 
 
 def _card(said: _Said) -> CardIds | None:
