@@ -69,8 +69,8 @@ ADVICE: Mapping[Reason, Advice] = MappingProxyType(
             words="the station has too little power, or a bay draws too much of it or is too hot",
             officer="Leave the camera in its bay and take another one; it keeps everything it has recorded.",
             it="Check the supply, or the bay and its camera: the detail says what was measured. A bay that was cut is "
-            "tried again once it has cooled, or ten minutes after it drew too much. One that was cut three times for "
-            "what it drew stays so until dockd is started anew.",
+            "tried again once it has cooled, or ten minutes after it drew too much; the third time, when dockd is "
+            "started anew.",
         ),
         Reason.STORE: Advice(
             words="the store does not take the clip, or lost it again and again",
