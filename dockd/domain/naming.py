@@ -76,9 +76,9 @@ def parted(path: bytes) -> tuple[bytes, bytes]:
 
 def glob_problem(text: str) -> str | None:
     """Say what a pattern of a serial number or a label must be, where it is not."""
-    if text.isprintable() and text.replace("*", "").strip() and len(text) <= MOST_WIDTH:
+    if text.isprintable() and text.strip("*? ") and len(text) <= MOST_WIDTH:
         return None
-    return f"1 to {MOST_WIDTH} printable characters with something besides '*'"
+    return f"1 to {MOST_WIDTH} printable characters with something besides '*' and '?'"
 
 
 def glob_matches(pattern: str, text: str) -> bool:

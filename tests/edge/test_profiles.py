@@ -159,8 +159,8 @@ NAMED = BASE + 'paths = ["V{counter:4}"]\nclips = ["MP4"]\n'
             ': match[0].vendor: "0x2672": expected 4 hex digits as lsusb shows them, such as 2672',
         ),
         (
-            BASE + '[[match]]\nvendor = "2672"\nserial = "*"\n',
-            ": match[0].serial: \"*\": expected 1 to 32 printable characters with something besides '*'",
+            BASE + '[[match]]\nvendor = "2672"\nserial = "?*"\n',
+            ": match[0].serial: \"?*\": expected 1 to 32 printable characters with something besides '*' and '?'",
         ),
         (
             BASE + '[[match]]\nvendor = "2672"\nproduct = "0001"\nfilesystem = "ntfs"\n',

@@ -1,14 +1,20 @@
 """The kernel's own announcements: a real netlink socket, and what happens when it overruns."""
 
+import asyncio
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 
 import pytest
 
-from dockd.edges.udev.watch import Came, Watch
-from tests.plugs import HOST
+from dockd.app.ports import Attached, Detached, Empty
+from dockd.domain.model import BayId
+from dockd.domain.plugged import Devices
+from dockd.edges.boards import load_board
+from dockd.edges.udev.feed import UdevFeed
+from dockd.edges.udev.watch import Came, Looking, Watch
+from tests.plugs import HOST, Hub
 
 MISSING = "a real netlink socket needs root, and a kernel that announces block devices here"
 
@@ -97,3 +103,42 @@ def test_a_storm_is_heard_in_parts_so_that_others_get_their_turn(watch: Watch, u
     parts = [watch.hear() for _ in range(3)]
     assert [part.all for part in parts] == [False, False, True]
     assert not any(part.lost for part in parts)
+
+
+class ByHand(Watch):
+    """The kernel's announcements, and a hub by hand in place of what is there."""
+
+    def __init__(self, hub: Hub) -> None:
+        super().__init__(host=HOST, source="kernel")
+        self.hub = hub
+
+    def look(self, _: Looking | None = None) -> Devices:
+        return self.hub.devices()
+
+
+@pytest.mark.promise("I17")
+async def test_after_an_overrun_no_bay_is_lost_though_nobody_heard_of_its_camera(uevent: Path) -> None:
+    hub, board = Hub(), load_board("emulated-14")
+    hub.plug("1.1", "CAM-GOES")
+    watch = ByHand(hub)
+    feed = UdevFeed(
+        board=board,
+        known=lambda _ids, _card: True,
+        listen=lambda _: watch,
+        reconcile_s=1e9,
+        start=lambda work: work(),
+    )
+    events = feed.events()
+    async with asyncio.timeout(60):
+        assert [type(await anext(events)) for _ in board.bays] == [Attached] + 13 * [Empty]
+        small(watch)
+        hub.pull("1.1")
+        for number, wiring in board.bays.items():
+            hub.plug(wiring.port.rpartition(":")[2], f"CAM-{number}")
+        storm(uevent)
+        told = [await anext(events) for _ in range(15)]
+    assert isinstance(events, AsyncGenerator)
+    await events.aclose()
+    assert told[0] == Detached(bay=BayId(1))
+    serials = [(event.bay, event.camera.serial) for event in told[1:] if isinstance(event, Attached)]
+    assert serials == [(number, f"CAM-{number}") for number in range(1, 15)]

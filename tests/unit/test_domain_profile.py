@@ -113,13 +113,14 @@ def test_a_text_that_nearly_fits_a_pattern_of_many_parts_is_refused_at_once() ->
     assert not glob_matches("*a" * 15 + "*b*", "a" * 5_000)
 
 
-@pytest.mark.parametrize("pattern", ["", "*", "**", " ", "a\n", "x" * 33])
+@pytest.mark.parametrize("pattern", ["", "*", "**", " ", "?*", "????", "* ?", "a\n", "x" * 33])
 def test_a_pattern_that_says_nothing_is_none(pattern: str) -> None:
-    assert glob_problem(pattern) == "1 to 32 printable characters with something besides '*'"
+    assert glob_problem(pattern) == "1 to 32 printable characters with something besides '*' and '?'"
 
 
-def test_a_pattern_that_says_something_is_one() -> None:
-    assert glob_problem("BWC-*") is None
+@pytest.mark.parametrize("pattern", ["BWC-*", "*7*", "######"])
+def test_a_pattern_that_says_something_is_one(pattern: str) -> None:
+    assert glob_problem(pattern) is None
 
 
 # --- names --------------------------------------------------------------------------------------------------------
