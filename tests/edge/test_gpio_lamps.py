@@ -88,6 +88,37 @@ def test_a_lamp_with_a_line_that_gives_errors_is_dark_and_the_next_one_is_not(
 
 
 @pytest.mark.promise("I8")
+@pytest.mark.parametrize("broken", DEAD[1:-1], ids=lambda broken: "".join(sorted(broken)))
+@pytest.mark.parametrize("lamp", [lamp for lamp in Lamp if lamp is not Lamp.OFF])
+def test_a_line_that_cannot_be_put_out_any_more_is_no_lamp_that_claims_something(
+    lamp: Lamp, broken: frozenset[str]
+) -> None:
+    """Yellow without its red would be green: what stays lit for an error gets company."""
+    rack = Rack(1)
+
+    async def main(lamps: GpioLamps) -> None:
+        lamps.show(ONE, lamp)
+        await rack.beat()
+        stuck = rack.lit(1) & broken
+        for channel in broken:
+            rack.pin(1, channel).broken = True
+        for then in (lamp, Lamp.WAIT, Lamp.LEAVE):
+            lamps.show(ONE, then)
+            await rack.beat()
+            seen = await rack.seen(1)
+            assert all(stuck <= lit for lit in seen)
+            assert lamps_like(seen) <= {then, Lamp.OFF}, (stuck, then)
+            if then is not lamp and stuck and stuck != {"R"}:
+                assert all(len(lit) > 1 for lit in seen), (stuck, then)
+        for channel in broken:
+            rack.pin(1, channel).broken = False
+        await asyncio.sleep(10)
+        assert set(await rack.seen(1)) == {frozenset("R"), frozenset()}
+
+    on(rack, main)
+
+
+@pytest.mark.promise("I8")
 def test_between_two_lamps_and_within_one_no_other_colour_is_ever_lit() -> None:
     for first, then in permutations(Lamp, 2):
         rack = Rack(1)
@@ -216,7 +247,7 @@ def test_an_error_of_a_line_is_told_once_and_the_lamp_comes_back_by_itself(caplo
         await rack.beat()
         rack.pin(1, "R").broken = True
         await asyncio.sleep(35)
-        assert lamps.faults == {ONE: "GPIO2: [Errno 5] Input/output error"}
+        assert lamps.faults == {ONE: "GPIO2: [Errno 5] Input/output error; it may be lit: red"}
         rack.pin(1, "R").broken = False
         await asyncio.sleep(10)
         assert not lamps.faults
@@ -224,7 +255,27 @@ def test_an_error_of_a_line_is_told_once_and_the_lamp_comes_back_by_itself(caplo
 
     with caplog.at_level(logging.INFO):
         on(rack, main)
-    assert caplog.messages == ["lamp of bay 1 is dark: GPIO2: [Errno 5] Input/output error"]
+    assert caplog.messages == [
+        "lamp of bay 1 cannot be believed: GPIO2: [Errno 5] Input/output error; it may be lit: red"
+    ]
+
+
+def test_a_lamp_of_which_a_line_cannot_be_put_out_is_not_called_dark(caplog: pytest.LogCaptureFixture) -> None:
+    rack = Rack(1)
+
+    async def main(lamps: GpioLamps) -> None:
+        lamps.show(ONE, Lamp.WAIT)
+        await rack.beat()
+        rack.pin(1, "G").broken = True
+        await asyncio.sleep(1)
+        assert lamps.faults == {ONE: "GPIO3: [Errno 5] Input/output error; it may be lit: green"}
+        rack.pin(1, "G").broken = False
+
+    with caplog.at_level(logging.INFO):
+        on(rack, main)
+    assert caplog.messages == [
+        "lamp of bay 1 cannot be believed: GPIO3: [Errno 5] Input/output error; it may be lit: green"
+    ]
 
 
 def test_a_line_that_cannot_be_left_dark_is_told(caplog: pytest.LogCaptureFixture) -> None:

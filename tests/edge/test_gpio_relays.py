@@ -1,14 +1,9 @@
 """Relays that switch bays, and the lines of a board by whichever driver has them."""
 
-import errno
-import os
-from pathlib import Path
-
 import pytest
 
-from dockd.domain.board import Expander, Line
+from dockd.domain.board import Line
 from dockd.domain.model import BayId
-from dockd.edges.gpio.chips import Chip
 from dockd.edges.gpio.lines import LineError, Output
 from dockd.edges.gpio.pins import Pins
 from dockd.edges.gpio.relays import Relays
@@ -94,44 +89,3 @@ class Sub:
 
     def output(self, line: Line) -> Output:
         return self.pins.output(Line(number=line.number))
-
-
-# --- chips of the kernel (a real one: tests/vm/test_vm_lamps.py) ------------------------------------------------------
-
-
-def chip(folder: Path, *names: str) -> Chip:
-    """Make a tree as the kernel's, with a chip of each of these names behind the device 1-0020."""
-    (folder / "bus").mkdir()
-    (folder / "dev").mkdir()
-    for name in names:
-        (folder / "i2c-1/1-0020" / name).mkdir(parents=True)
-        (folder / "bus" / name).symlink_to(folder / "i2c-1/1-0020" / name)
-    return Chip(Expander(device="1-0020", lines=16), devices=folder / "bus", dev=folder / "dev")
-
-
-LINE = Line(number=3, expander="a")
-
-
-def test_an_expander_that_is_not_there_is_named_by_its_device(tmp_path: Path) -> None:
-    with pytest.raises(LineError, match=r"a:3: none in .*bus, expected one chip of device 1-0020"):
-        chip(tmp_path).output(LINE)
-
-
-def test_two_chips_of_one_device_are_neither(tmp_path: Path) -> None:
-    with pytest.raises(LineError, match=r"a:3: gpiochip2 gpiochip3 in .*, expected one chip"):
-        chip(tmp_path, "gpiochip3", "gpiochip2").output(LINE)
-
-
-def test_a_chip_that_may_not_be_opened_or_is_none_is_an_error_of_its_line(tmp_path: Path) -> None:
-    made = chip(tmp_path, "gpiochip2")
-    with pytest.raises(LineError, match=r"a:3: .*/dev/gpiochip2: No such file or directory"):
-        made.output(LINE)
-    (tmp_path / "dev/gpiochip2").touch()
-    with pytest.raises(LineError, match=f"a:3: 1-0020: {os.strerror(errno.ENOTTY)}"):
-        made.output(LINE)
-
-
-def test_a_machine_without_any_chips_is_an_error_of_the_line(tmp_path: Path) -> None:
-    made = Chip(Expander(device="1-0020", lines=16), devices=tmp_path / "bus", dev=tmp_path)
-    with pytest.raises(LineError, match=r"a:3: .*bus: No such file or directory"):
-        made.output(LINE)

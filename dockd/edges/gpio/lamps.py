@@ -9,6 +9,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from math import ceil
 
 from dockd.app.ports import Clock
@@ -27,6 +28,8 @@ MEND_S = 10.0
 
 _GREEN_LAST = (Channel.RED, Channel.BLUE, Channel.GREEN)
 """Green goes on last and off first: what stops half way never claims more than the lamp was to say."""
+_CLAIMS = frozenset({Channel.GREEN, Channel.BLUE})
+"""Alone these say that something is safe, or may be taken."""
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +67,7 @@ class GpioLamps:
 
     @property
     def faults(self) -> Mapping[BayId, str]:
-        """What is wrong with the lamps that are dark for an error of a line."""
+        """What is wrong with the lamps that show nothing for an error of a line."""
         return {bay: light.fault for bay, light in self._lights.items() if light.fault}
 
     def show(self, bay: BayId, lamp: Lamp) -> None:
@@ -103,7 +106,10 @@ class GpioLamps:
 
 
 class _Light:
-    """One lamp: its lines, which of them are on, and what is wrong with it. An error of one line makes it dark."""
+    """One lamp: its lines, which of them are on, and what is wrong with it. An error of one line makes it dark.
+
+    A line that cannot be put out then gets company: lit alone, it would say what is not so.
+    """
 
     def __init__(self, bay: BayId, wired: LampPins, *, pins: Lines) -> None:
         self._bay = bay
@@ -111,6 +117,7 @@ class _Light:
         self._pins = pins
         self._outputs = dict[Channel, Output]()
         self._lit: frozenset[Channel] | None = None
+        self._maybe_lit = set[Channel]()
         self._told = ""
         self.fault = ""
         self.mend_s: float | None = None
@@ -138,28 +145,49 @@ class _Light:
         for channel, line in self._lines.items():
             if channel not in self._outputs:
                 self._outputs[channel] = self._pins.output(line)
-        for output in self._outputs.values():
-            output.off()
+        for channel in reversed(_GREEN_LAST):
+            self._off(channel)
         self._lit, self.fault, self.mend_s = frozenset(), "", None
 
     def _write(self, wanted: frozenset[Channel]) -> None:
         lit = self._lit or frozenset()
         for channel in reversed(_GREEN_LAST):
             if channel in lit - wanted:
-                self._outputs[channel].off()
+                self._off(channel)
         for channel in _GREEN_LAST:
             if channel in wanted - lit:
-                self._outputs[channel].on()
+                self._on(channel)
         self._lit = wanted
+
+    def _on(self, channel: Channel) -> None:
+        self._outputs[channel].on()
+        self._maybe_lit.add(channel)
+
+    def _off(self, channel: Channel) -> None:
+        self._outputs[channel].off()
+        self._maybe_lit.discard(channel)
 
     def _break(self, fault: str, *, now_s: float) -> None:
         """Go dark as far as that can be done, until it can."""
-        self._lit, self.fault, self.mend_s = None, fault, now_s + MEND_S
-        if fault != self._told:
-            self._told = fault
-            _log.warning("lamp of bay %s is dark: %s", self._bay, fault)
-        for output in self._outputs.values():
-            _tried(output.off)  # what does not work is tried again when the lamp is looked at again
+        left = self._put_out()
+        self._lit, self.mend_s = None, now_s + MEND_S
+        self.fault = f"{fault}; it may be lit: {' '.join(sorted(left))}" if left else fault
+        if self.fault != self._told:
+            self._told = self.fault
+            _log.warning("lamp of bay %s %s: %s", self._bay, "cannot be believed" if left else "is dark", self.fault)
+
+    def _put_out(self) -> frozenset[Channel]:
+        """Put out what can be, and see that nothing that cannot is lit alone; give what may be lit then."""
+        refuse = {channel for channel in reversed(_GREEN_LAST) if channel in self._outputs and self._refuses(channel)}
+        left = frozenset(refuse & self._maybe_lit)
+        if left & _CLAIMS:
+            for channel in _GREEN_LAST:
+                if channel in self._outputs.keys() - refuse and not _tried(partial(self._on, channel)):
+                    break
+        return left
+
+    def _refuses(self, channel: Channel) -> bool:
+        return bool(_tried(partial(self._off, channel)))
 
 
 def _tried(step: Callable[[], None]) -> str:

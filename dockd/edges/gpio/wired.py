@@ -4,7 +4,7 @@ Owns which driver has a line. The header's is opened only where a bay is wired t
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 
 from dockd.domain.board import Board, Line, lines_of
 from dockd.edges.gpio.chips import Chip
@@ -35,13 +35,13 @@ def board_lines(board: Board) -> Iterator[Lines]:
         StartRefusedError: bays are wired to the header, and it cannot be had.
 
     """
-    expanders = {name: Chip(expander) for name, expander in board.expanders.items()}
-    wired = [line for wiring in board.bays.values() for _, line in lines_of(wiring)]
-    if all(line.expander is not None for line in wired):
-        yield BoardLines(header=None, expanders=expanders)
-        return
-    # gpiozero, and the driver of the header, only where something is wired to it.
-    from dockd.edges.gpio.pins import pi_pins  # noqa: PLC0415 - as said
+    with ExitStack() as opened:
+        expanders = {name: opened.enter_context(closing(Chip(expander))) for name, expander in board.expanders.items()}
+        wired = [line for wiring in board.bays.values() for _, line in lines_of(wiring)]
+        if all(line.expander is not None for line in wired):
+            yield BoardLines(header=None, expanders=expanders)
+            return
+        # gpiozero, and the driver of the header, only where something is wired to it.
+        from dockd.edges.gpio.pins import pi_pins  # noqa: PLC0415 - as said
 
-    with closing(pi_pins()) as header:
-        yield BoardLines(header=header, expanders=expanders)
+        yield BoardLines(header=opened.enter_context(closing(pi_pins())), expanders=expanders)
