@@ -19,7 +19,7 @@ from dockd.domain.board import Board
 from dockd.domain.matching import Fits, knows, profile_of
 from dockd.domain.plugged import CameraThere
 from dockd.domain.profile import Profile
-from dockd.edges.boards import load_board, read_board
+from dockd.edges.boards import ROOTS_BOARD, load_board, read_board
 from dockd.edges.clock import SystemClock
 from dockd.edges.copier_process import Patience
 from dockd.edges.doors import Doors, Plugged
@@ -31,9 +31,6 @@ from dockd.edges.profiled import ProfiledCards
 from dockd.edges.profiles import load_profiles
 from dockd.edges.udev import UdevFeed
 from dockd.errors import CameraGoneError, ConfigError, Problem
-
-ROOTS_BOARD = Path("/etc/dockd/board.toml")
-"""The only board that root's helper reads."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

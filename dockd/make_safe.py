@@ -8,30 +8,55 @@ import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from pathlib import Path
 
 from dockd.config import load
 from dockd.domain.board import Board, PortPower, lines_of
 from dockd.domain.model import BayId
-from dockd.edges.boards import load_board
+from dockd.edges.boards import ROOTS_BOARD, load_board, read_board
 from dockd.edges.gpio.lines import LineError, Lines
 from dockd.edges.gpio.wired import board_lines
 from dockd.edges.helper import Helper
 from dockd.edges.power import PortSwitch
-from dockd.errors import PermanentError, StartRefusedError, TransientError
+from dockd.errors import ConfigError, PermanentError, StartRefusedError, TransientError
 
 EX_OK, EX_FAILED = 0, 1
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Do it for the board of a configuration. 1 where a lamp may be lit still, or a bay without power."""
-    config = load(arguments.config)
-    if config.hardware.board is None:
+    """Do it for the board of a configuration. 1 where a lamp may be lit still, or a bay without power.
+
+    Raises:
+        ConfigError: the configuration, or its board's file, cannot be so, and root's helper has no board here either.
+
+    """
+    board = _board_of(arguments.config)
+    if board is None:
         return EX_OK
-    board = load_board(config.hardware.board)
-    left = [*_of_lines(board), *asyncio.run(lit(board, Helper()))]
-    for what in left:
-        sys.stderr.write(f"dockd make-safe: {what}\n")
-    return EX_FAILED if left else EX_OK
+    not_dark = list(_of_lines(board))
+    unlit = asyncio.run(lit(board, Helper()))
+    if not_dark:
+        # What stopped a line may be over by now, such as an expander's bus that hung.
+        not_dark = list(_of_lines(board))
+    for what in [*not_dark, *unlit]:
+        _say(what)
+    return EX_FAILED if not_dark or unlit else EX_OK
+
+
+def _board_of(config: Path) -> Board | None:
+    """Read the board; somebody may have changed the configuration since the daemon began."""
+    try:
+        name = load(config).hardware.board
+        return None if name is None else load_board(name)
+    except ConfigError as error:
+        if not ROOTS_BOARD.is_file():
+            raise
+        _say(f"taking the board of root's helper, {ROOTS_BOARD}: {error}")
+        return read_board(ROOTS_BOARD)
+
+
+def _say(what: str) -> None:
+    sys.stderr.write(f"dockd make-safe: {what}\n")
 
 
 def _of_lines(board: Board) -> Iterator[str]:

@@ -29,6 +29,9 @@ from dockd.domain.board import (
 from dockd.domain.usb import PortPath
 from dockd.errors import ConfigError, Problem
 
+ROOTS_BOARD = Path("/etc/dockd/board.toml")
+"""The only board that root's helper reads."""
+
 
 def hardware_folder(package: Path) -> Path:
     """Say where hw/ lies: inside the installed package, beside it in a checkout."""

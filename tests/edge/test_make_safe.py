@@ -97,12 +97,50 @@ def test_a_station_without_a_board_has_nothing_to_make_safe(tmp_path: Path) -> N
     assert main(["make-safe", "--config", str(tmp_path / "dockd.toml")]) == 0
 
 
-def test_what_may_still_be_lit_is_said_and_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "board.toml").write_text(
+def board_file(path: Path) -> None:
+    path.write_text(
         'name = "one bay"\nhost = "a"\nmost_usb_devices = 9\nother_usb_devices = 0\nbudget_ma = 900\ngpio_lines = []\n'
         '[[expanders]]\nname = "x"\ndevice = "9-0099"\nlines = 16\n'
         '[[bays]]\nnumber = 1\nport = "a-usb-0:1"\nlamp = { red = "x:0", green = "x:1", blue = "x:2" }\n'
     )
+
+
+@pytest.mark.promise("I8")
+@pytest.mark.parametrize("config", ["[stat", 'hardware = {board = "/nowhere/board.toml"}', None])
+def test_a_configuration_that_is_wrong_by_now_keeps_no_lamp_lit_where_roots_helper_has_a_board(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, config: str | None
+) -> None:
+    if config is not None:
+        (tmp_path / "dockd.toml").write_text(
+            f'[station]\nid = "a"\n[[bays]]\nnumber = 1\n[store]\nurl = "https://a/"\nverify = "accepted"\n{config}\n'
+        )
+    board_file(tmp_path / "board.toml")
+    monkeypatch.setattr("dockd.make_safe.ROOTS_BOARD", tmp_path / "board.toml")
+    assert main(["make-safe", "--config", str(tmp_path / "dockd.toml")]) == 1
+    said = capsys.readouterr().err
+    assert [said.count(f"bay 1: lamp.{colour}: x:") for colour in ("red", "green", "blue")] == [1, 1, 1]
+    assert f"dockd make-safe: taking the board of root's helper, {tmp_path}/board.toml" in said
+    (tmp_path / "board.toml").unlink()
+    assert main(["make-safe", "--config", str(tmp_path / "dockd.toml")]) == 78
+
+
+def test_a_line_that_cannot_be_had_is_asked_for_again_when_the_ports_have_power(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What stopped an expander's bus may be over by then."""
+    board_file(tmp_path / "board.toml")
+    (tmp_path / "dockd.toml").write_text(
+        '[station]\nid = "a"\n[[bays]]\nnumber = 1\n[store]\nurl = "https://a/"\nverify = "accepted"\n'
+        f'[hardware]\nboard = "{tmp_path}/board.toml"\n'
+    )
+    answers = [["bay 1: lamp.green: x:1: no"], []]
+    monkeypatch.setattr("dockd.make_safe.let_go", lambda _, __: answers.pop(0))
+    assert main(["make-safe", "--config", str(tmp_path / "dockd.toml")]) == 0
+    assert (answers, capsys.readouterr().err) == ([], "")
+
+
+def test_what_may_still_be_lit_is_said_and_is_a_failure(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    board_file(tmp_path / "board.toml")
     (tmp_path / "dockd.toml").write_text(
         '[station]\nid = "a"\n[[bays]]\nnumber = 1\n[store]\nurl = "https://a/"\nverify = "accepted"\n'
         f'[hardware]\nboard = "{tmp_path}/board.toml"\n'
