@@ -1,7 +1,8 @@
 """The kernel's sensors: what each bay draws, how hot its sensor is, whether the Raspberry Pi's own supply holds.
 
 Owns plain reads of /sys/class/hwmon, in a thread, since a chip behind a hanging I2C bus answers late. What fails
-belongs to its bay alone. Chips are found anew at each reading, by name: their numbers change with the order of drivers.
+belongs to its bay alone, and no bay's sensor keeps the supply from being watched. Chips are found anew at each reading,
+by name: their numbers change with the order of drivers.
 
 Source: Documentation/hwmon/sysfs-interface.rst (curr in mA, temp in thousandths of a degree), ina3221.rst, ina2xx.rst.
 """
@@ -9,6 +10,8 @@ Source: Documentation/hwmon/sysfs-interface.rst (curr in mA, temp in thousandths
 import asyncio
 import threading
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -34,33 +37,20 @@ class Hwmon:
         """Take each bay's sensor; bays that have none are not in it."""
         self._sensors = sensors
         self._root = root
-        self._at_work = threading.Lock()
+        self._sensors_at_work = threading.Lock()
+        self._supply_at_work = threading.Lock()
 
     async def read(self) -> Mapping[BayId, int]:
         """Give the current of each bay whose sensor answers, in mA."""
-        return await self._threaded(self._currents_ma)
+        return await _threaded(self._currents_ma, self._sensors_at_work, self._root)
 
     async def read_c(self) -> Mapping[BayId, float]:
         """Give the temperature of each bay whose sensor has one (`temp1_input`), in degrees Celsius."""
-        return await self._threaded(self._temperatures_c)
+        return await _threaded(self._temperatures_c, self._sensors_at_work, self._root)
 
     async def weak(self) -> bool | None:
         """Say whether the supply of the Raspberry Pi was too low just now; None on another board."""
-        return await self._threaded(self._weak)
-
-    async def _threaded(self, work: Callable[[], T]) -> T:
-        return await asyncio.to_thread(self._alone, work)
-
-    def _alone(self, work: Callable[[], T]) -> T:
-        # Whoever gave up on a reading left its thread behind: no second one is to hang beside it.
-        if not self._at_work.acquire(blocking=False):
-            raise TransientError(Reason.POWER, f"{self._root}: an earlier reading has not come back")
-        try:
-            return work()
-        except OSError as error:
-            raise TransientError(Reason.POWER, f"{error.filename or self._root}: {error.strerror}") from error
-        finally:
-            self._at_work.release()
+        return await _threaded(self._weak, self._supply_at_work, self._root)
 
     def _currents_ma(self) -> Mapping[BayId, int]:
         chips = self._chips()
@@ -74,7 +64,7 @@ class Hwmon:
 
     def _weak(self) -> bool | None:
         chip = self._chips().get(SUPPLY_CHIP)
-        return None if chip is None else (chip / SUPPLY_ALARM).read_text(encoding="ascii").strip() == "1"
+        return None if chip is None else (chip / SUPPLY_ALARM).read_bytes().strip() == b"1"
 
     def _chips(self) -> Mapping[str, Path]:
         """Find every chip by its name, and as `name@device`; a name that two chips have is nobody's."""
@@ -88,6 +78,42 @@ class Hwmon:
             found[name] = folder
             found[f"{name}@{(folder / 'device').resolve().name}"] = folder
         return {name: folder for name, folder in found.items() if names.count(name) < 2}  # noqa: PLR2004 - two chips
+
+
+async def _threaded(work: Callable[[], T], at_work: threading.Lock, root: Path) -> T:
+    """Read in a thread that keeps no process from its end: the loop's own are waited for at the end of the loop."""
+    # Whoever gave up on a reading left its thread behind: no second one is to hang beside it.
+    if not at_work.acquire(blocking=False):
+        raise TransientError(Reason.POWER, f"{root}: an earlier reading has not come back")
+    loop = asyncio.get_running_loop()
+    coming: asyncio.Future[T] = loop.create_future()
+
+    def read() -> None:
+        try:
+            told = partial(_tell, coming, work())
+        except OSError as error:
+            told = partial(_fail, coming, f"{error.filename or root}: {error.strerror}")
+        finally:
+            at_work.release()
+        with suppress(RuntimeError):  # the loop has ended
+            loop.call_soon_threadsafe(told)
+
+    try:
+        threading.Thread(target=read, name="sensors", daemon=True).start()
+    except RuntimeError as error:
+        at_work.release()
+        raise TransientError(Reason.POWER, f"{root}: {error}") from error
+    return await coming
+
+
+def _tell(coming: "asyncio.Future[T]", came: T) -> None:
+    if not coming.done():
+        coming.set_result(came)
+
+
+def _fail(coming: "asyncio.Future[T]", wrong: str) -> None:
+    if not coming.done():
+        coming.set_exception(TransientError(Reason.POWER, wrong))
 
 
 def _text(path: Path) -> str | None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import os
+import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -108,13 +110,67 @@ async def test_a_machine_without_sensors_says_so(tmp_path: Path) -> None:
         await Hwmon({}, root=tmp_path / "class").read()
 
 
+async def under_way(hwmon: Hwmon) -> None:
+    while not hwmon._sensors_at_work.locked():  # noqa: ASYNC110 - a lock of threads rings no bell
+        await asyncio.sleep(0.01)
+
+
+async def test_a_bays_sensor_that_hangs_leaves_the_supply_watched(tmp_path: Path) -> None:
+    """It hangs with an I2C bus; the supply is the firmware's to know, and copying pauses by it."""
+    folder = chip(tmp_path, 0, "ina219", "1-0040", {})
+    chip(tmp_path, 1, "rpi_volt", "soc:firmware", {"in0_lcrit_alarm": "1\n"})
+    os.mkfifo(folder / "curr1_input")
+    hwmon = Hwmon(sensors(b1=("ina219", 1)), root=tmp_path / "class")
+    hung = asyncio.create_task(hwmon.read(), name="hung reading")
+    await under_way(hwmon)
+    assert await hwmon.weak() is True
+    (folder / "curr1_input").write_text("77\n")
+    assert await hung == {ONE: 77}
+
+
+def test_a_reading_that_hangs_delays_no_end_of_the_service(tmp_path: Path) -> None:
+    folder = chip(tmp_path, 0, "ina219", "1-0040", {})
+    os.mkfifo(folder / "curr1_input")
+    hwmon = Hwmon(sensors(b1=("ina219", 1)), root=tmp_path / "class")
+    answers = threading.Timer(8.0, lambda: (folder / "curr1_input").write_text("77\n"))
+    answers.start()
+
+    async def main() -> None:
+        hung = asyncio.create_task(hwmon.read(), name="hung reading")
+        await under_way(hwmon)
+        hung.cancel()
+
+    begun_s = time.monotonic()
+    asyncio.run(main())
+    took_s = time.monotonic() - begun_s
+    answers.cancel()
+    answers.join()
+    (folder / "curr1_input").write_text("77\n")
+    assert took_s < 5
+
+
+async def test_where_no_thread_can_be_had_nothing_is_known_for_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    chip(tmp_path, 0, "ina219", "1-0040", {"curr1_input": "100\n"})
+    hwmon = Hwmon(sensors(b1=("ina219", 1)), root=tmp_path / "class")
+    with monkeypatch.context() as short:
+        short.setattr(threading.Thread, "start", none)
+        with pytest.raises(TransientError, match="can't start new thread") as caught:
+            await hwmon.read()
+    assert caught.value.reason is Reason.POWER
+    assert await hwmon.read() == {ONE: 100}
+
+
 async def test_a_reading_that_hangs_keeps_one_thread_and_no_more(tmp_path: Path) -> None:
     folder = chip(tmp_path, 0, "ina219", "1-0040", {})
     os.mkfifo(folder / "curr1_input")  # opening it waits for a writer, as a hanging bus does
     hwmon = Hwmon(sensors(b1=("ina219", 1)), root=tmp_path / "class")
     hung = asyncio.create_task(hwmon.read(), name="hung reading")
-    while not hwmon._at_work.locked():  # noqa: ASYNC110 - a lock of threads rings no bell
-        await asyncio.sleep(0.01)
+    await under_way(hwmon)
     with pytest.raises(TransientError, match="an earlier reading has not come back"):
         await hwmon.read_c()
     (folder / "curr1_input").write_text("77\n")
