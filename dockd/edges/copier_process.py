@@ -216,20 +216,17 @@ class CopierProcess:
             lambda: asyncio.StreamReaderProtocol(answers), os.fdopen(reading, "rb", buffering=0)
         )
         try:
-            process = await self._spawn(writing)
+            process, commands = await self._spawn(writing)
+            pidfd = _watched(process, commands)
         except BaseException:
             pipe.close()
             raise
         finally:
             os.close(writing)
-        if process.stdin is None:
-            raise OSError("it was started without a pipe")
-        return _Child(
-            process=process, pidfd=os.pidfd_open(process.pid), commands=process.stdin, answers=answers, pipe=pipe
-        )
+        return _Child(process=process, pidfd=pidfd, commands=commands, answers=answers, pipe=pipe)
 
-    async def _spawn(self, stdout: int) -> asyncio.subprocess.Process:
-        return await asyncio.create_subprocess_exec(
+    async def _spawn(self, stdout: int) -> tuple[asyncio.subprocess.Process, asyncio.StreamWriter]:
+        process = await asyncio.create_subprocess_exec(
             sys.executable,
             *ISOLATED,
             str(COPIER),
@@ -240,6 +237,20 @@ class CopierProcess:
             pass_fds=self._descriptors,
             env={name: os.environ[name] for name in ENVIRONMENT if name in os.environ},
         )
+        if process.stdin is None:
+            raise OSError("it was started without a pipe")
+        return process, process.stdin
+
+
+def _watched(process: asyncio.subprocess.Process, commands: asyncio.StreamWriter) -> int:
+    """Give a descriptor of a process that was just started; one of which none can be had is ended, as it has a card."""
+    try:
+        return os.pidfd_open(process.pid)
+    except OSError:
+        with suppress(ProcessLookupError):
+            process.kill()
+        commands.close()
+        raise
 
 
 def _parse(line: bytes) -> Sign | Answer:
