@@ -7,13 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from dockd.domain.model import Camera, CameraSerial, ListedFile, VolumeId
+from dockd.domain.erasure import ErasePermit
+from dockd.domain.model import Camera, CameraSerial, ClipKey, DockingId, ListedFile, Sha256, VolumeId
 from dockd.edges.copier_process import COPIER, ISOLATED
 
 CAMERA = Camera(serial=CameraSerial("X00123"), volume=VolumeId("1A2B-3C4D"))
@@ -55,6 +57,28 @@ def a_dock(folder: Path) -> Dock:
     dock.card.mkdir()
     dock.spool.mkdir()
     return dock
+
+
+def permit(file: ListedFile, data: bytes = b"one clip") -> ErasePermit:
+    """Give leave to erase a file of this content."""
+    return ErasePermit(
+        clip=ClipKey(1),
+        docking=DockingId(1),
+        path=file.path,
+        length_bytes=file.length_bytes,
+        sha256=Sha256(sha256(data).hexdigest()),
+    )
+
+
+def once(act: Callable[[], None]) -> Callable[[int], None]:
+    """Do something at the first sign of progress."""
+    acts = [act]
+
+    def progress(done_bytes: int) -> None:
+        if acts:
+            acts.pop()()
+
+    return progress
 
 
 class Child:

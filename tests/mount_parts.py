@@ -12,12 +12,10 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 
 from dockd.app.ports import Attached
-from dockd.domain.erasure import ErasePermit
-from dockd.domain.model import BayId, ClipKey, DockingId, ListedFile, Sha256
+from dockd.domain.model import BayId
 from dockd.domain.usb import UsbIds
 from dockd.edges.copier_process import Patience
 from dockd.edges.doors import Doors, Plugged
@@ -208,14 +206,3 @@ def _children() -> list[str]:
         with suppress(OSError):
             found += (thread / "children").read_text().split()
     return found
-
-
-def permit(file: ListedFile, data: bytes = b"one clip") -> ErasePermit:
-    """Give leave to erase a file of this content."""
-    return ErasePermit(
-        clip=ClipKey(1),
-        docking=DockingId(1),
-        path=file.path,
-        length_bytes=file.length_bytes,
-        sha256=Sha256(sha256(data).hexdigest()),
-    )

@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 
 from dockd.app.ports import Attached, Cards, Copied, ReadAgain
-from dockd.domain.erasure import ErasePermit
 from dockd.domain.listing import listing_of
-from dockd.domain.model import BayId, ClipKey, DockingId, ListedFile, Sha256, clip_id_of
+from dockd.domain.model import BayId, ListedFile, Sha256, clip_id_of
 from dockd.edges.card import DescriptorCard, FolderCards
 from dockd.edges.copier_process import Patience
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
-from tests.copier_parts import CAMERA, Dock, a_dock
+from tests.copier_parts import CAMERA, Dock, a_dock, permit
 
 
 @pytest.fixture
@@ -32,16 +31,6 @@ async def card(dock: Dock) -> AsyncIterator[DescriptorCard]:
     card = await FolderCards(dock.spool, erase=True).open(attached(dock))
     yield card
     await card.close()
-
-
-def permit(file: ListedFile) -> ErasePermit:
-    return ErasePermit(
-        clip=ClipKey(1),
-        docking=DockingId(1),
-        path=file.path,
-        length_bytes=file.length_bytes,
-        sha256=Sha256(sha256(b"one clip").hexdigest()),
-    )
 
 
 def unheard(done_bytes: int) -> None:

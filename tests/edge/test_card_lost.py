@@ -15,7 +15,7 @@ from dockd.edges import copier_process
 from dockd.edges.card import DescriptorCard, FolderCards
 from dockd.edges.copier_process import Patience
 from dockd.errors import CameraGoneError, Reason, TransientError
-from tests.copier_parts import CAMERA, Dock, a_dock
+from tests.copier_parts import CAMERA, Dock, a_dock, once
 
 
 @pytest.fixture
@@ -33,17 +33,6 @@ def endless(dock: Dock) -> ListedFile:
     dock.put("BIG.MP4", b"")
     os.truncate(dock.card / "BIG.MP4", 256 << 30)
     return dock.listed(b"BIG.MP4")
-
-
-def once(act: Callable[[], None]) -> Callable[[int], None]:
-    """Do something at the first sign of progress."""
-    acts = [act]
-
-    def progress(done_bytes: int) -> None:
-        if acts:
-            acts.pop()()
-
-    return progress
 
 
 def signalled(card: DescriptorCard, number: signal.Signals) -> Callable[[], None]:

@@ -12,8 +12,7 @@ from dockd.app.ports import Card, Copied, ReadAgain
 from dockd.domain.model import Sha256, clip_id_of
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
 from tests.card_makers import ALL, THAT_MOUNT, Held, Maker
-from tests.copier_parts import CAMERA
-from tests.mount_parts import permit
+from tests.copier_parts import CAMERA, permit
 
 DIGEST = Sha256(sha256(b"one clip").hexdigest())
 ONE, OTHER = "REC/20240701-143000_EVT.MP4", "REC/20240701-150000_NOR.MP4"

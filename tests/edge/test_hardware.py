@@ -17,8 +17,8 @@ from dockd.edges.copier_process import Patience
 from dockd.edges.udev import UdevFeed
 from dockd.errors import CameraGoneError, ConfigError, PermanentError
 from dockd.hardware import CardsOfBays, docked, hardware_of
-from tests.copier_parts import a_dock
-from tests.mount_parts import a_bay, permit
+from tests.copier_parts import a_dock, permit
+from tests.mount_parts import a_bay
 from tests.plugs import Hub, Told
 from tests.profile_parts import DATED
 

@@ -21,9 +21,9 @@ from dockd.edges.copier_process import Patience
 from dockd.edges.doors import Plugged
 from dockd.edges.mounted import MountedCard
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
-from tests.copier_parts import Dock, a_dock
+from tests.copier_parts import Dock, a_dock, once, permit
 from tests.crafted_cards import CRAFTED, ODD
-from tests.mount_parts import ATTACHED, BAY, IDS, PLUGGED, Bay, a_bay, holders, permit
+from tests.mount_parts import ATTACHED, BAY, IDS, PLUGGED, Bay, a_bay, holders
 
 DIGEST = Sha256(sha256(b"one clip").hexdigest())
 
@@ -262,7 +262,7 @@ async def test_another_volume_in_the_bay_is_a_camera_that_left(dock: Dock, bay: 
         bay.helper.folder = elsewhere
         with pytest.raises(CameraGoneError, match="another volume"):
             await card.erase(permit(file))
-        assert (holders(elsewhere), bay.open_count()) == ([], 0)
+        assert (bay.open_count(), holders(elsewhere)) == (0, [])
         await card.close()
     finally:
         elsewhere.rmdir()
@@ -520,17 +520,6 @@ def copier(card: MountedCard) -> int:
     pid = mounted.card.copier_pid
     assert pid is not None
     return pid
-
-
-def once(act: Callable[[], None]) -> Callable[[int], None]:
-    """Do something at the first sign of progress."""
-    acts = [act]
-
-    def progress(done_bytes: int) -> None:
-        if acts:
-            acts.pop()()
-
-    return progress
 
 
 # --- cancelled and closed at any point ------------------------------------------------------------------------------

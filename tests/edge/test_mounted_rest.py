@@ -11,8 +11,8 @@ import pytest
 
 from dockd.edges.copier_process import Patience
 from dockd.errors import Reason, TransientError
-from tests.copier_parts import Dock, a_dock
-from tests.mount_parts import ATTACHED, Bay, a_bay, permit
+from tests.copier_parts import Dock, a_dock, permit
+from tests.mount_parts import ATTACHED, Bay, a_bay
 
 
 @pytest.fixture

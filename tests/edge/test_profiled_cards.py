@@ -7,13 +7,12 @@ from pathlib import Path
 import pytest
 
 from dockd.app.ports import Attached, Cards
-from dockd.domain.erasure import ErasePermit
-from dockd.domain.model import BayId, Camera, CameraSerial, ClipKey, DockingId, ListedFile, Sha256, VolumeId
+from dockd.domain.model import BayId, Camera, CameraSerial, VolumeId
 from dockd.domain.profile import EraseMethod, Profile
 from dockd.edges.card import FolderCards
 from dockd.edges.profiled import ProfiledCards
 from dockd.errors import PermanentError, Reason
-from tests.copier_parts import Dock, a_dock
+from tests.copier_parts import Dock, a_dock, permit
 from tests.profile_parts import DATED, GENERIC
 
 EVENT, NORMAL, NOTES = b"Rec/20240701-143000_EVT.MP4", b"Rec/20240701-150000_NOR.MP4", b"NOTES.TXT"
@@ -29,17 +28,6 @@ def cards(dock: Dock, profile: Profile) -> tuple[Cards, Attached]:
     """Give the cards of a dock whose camera has this profile, and the camera."""
     camera = Attached(bay=BayId(1), camera=CAMERA, source=str(dock.card))
     return ProfiledCards(FolderCards(dock.spool, erase=True), profile_of=lambda _: profile), camera
-
-
-def permit(file: ListedFile) -> ErasePermit:
-    """Give leave to erase a file of the usual content."""
-    return ErasePermit(
-        clip=ClipKey(1),
-        docking=DockingId(1),
-        path=file.path,
-        length_bytes=file.length_bytes,
-        sha256=Sha256(sha256(b"one clip").hexdigest()),
-    )
 
 
 async def test_a_marked_recording_is_listed_as_urgent_and_everything_is_listed(dock: Dock) -> None:
