@@ -26,6 +26,10 @@ SWITCH_S = 10.0
 """Somebody may have to be started who switches, on a machine that is busy."""
 SETTLE_S = 20.0
 """So long after it was given power a camera may take to be seen, and to draw what it will draw."""
+FALL_S = 300.0
+"""Who draws less counts as drawing less once that has lasted: at the edge of the budget, noise would switch bays."""
+ODD = 3
+"""Of so many readings the middle one counts: one that jumps says nothing."""
 WEAK_S = 60.0
 """The supply has to hold for so long before copying goes on."""
 SHAM_READINGS = 3
@@ -102,6 +106,9 @@ class _Known:
     charge: Charge = field(default_factory=Charge)
     charged_s: float = 0.0
     draw_ma: int | None = None
+    recent_ma: tuple[int, ...] = ()
+    below_ma: int = 0
+    below_s: float = 0.0
     leaks: int = 0
     sham: bool = False
     told: tuple[BayPower, str] = (BayPower.ON, "")
@@ -109,17 +116,20 @@ class _Known:
     def take(self, camera: Camera | None) -> None:
         """Begin to know another camera, or none."""
         self.camera = camera
-        self.trace, self.charge, self.charged_s, self.draw_ma = Trace(), Charge(), 0.0, None
+        self.trace, self.charge, self.charged_s = Trace(), Charge(), 0.0
+        self.draw_ma, self.recent_ma, self.below_ma, self.below_s = None, (), 0, 0.0
 
     def measure(self, current_ma: int | None, *, seconds: float, copying: bool) -> None:
-        """Take a reading of a bay that has power: a rise counts at once, a fall once it lasts."""
+        """Take a reading of a bay that has power: a rise counts with the second reading, a fall once it lasts."""
         self.charged_s += seconds
         self.trace = noted(self.trace, current_ma, seconds=seconds, copying=copying)
-        settled_ma = self.trace.settled_ma
-        if settled_ma is not None:
-            self.draw_ma = max(0, settled_ma)
-        elif current_ma is not None and (copying or current_ma > (self.draw_ma or 0)):
-            self.draw_ma = max(0, current_ma)
+        if current_ma is None:
+            return
+        self.recent_ma = (*self.recent_ma, max(0, current_ma))[-ODD:]
+        now_ma = sorted(self.recent_ma)[(len(self.recent_ma) - 1) // 2]
+        self.below_ma, self.below_s = max(self.below_ma, now_ma), self.below_s + seconds
+        if self.draw_ma is None or now_ma >= self.draw_ma or self.below_s >= FALL_S:
+            self.draw_ma, self.below_ma, self.below_s = max(self.below_ma, now_ma), 0, 0.0
 
     def estimate(self, inside: InBay, *, settling: bool) -> None:
         """Believe the camera before its current; while it is dark, or comes back, what was last known stands."""
