@@ -387,6 +387,7 @@ async def test_noise_at_the_edge_of_the_budget_switches_no_bay_to_and_fro(copyin
             bay: chance.randint(350, 650) for bay in (ONE, TWO, THREE) if bay not in world.charger.dark
         }
         await world.looks()
+        await asyncio.sleep(0)  # each look is a turn of its own
     # In two hours; the first three give every bay its power.
     assert len(world.charger.asked) - 3 <= 12
 
