@@ -21,7 +21,7 @@ def main(*, card: int, spool: int, device: int | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to the whole group; when to stop is the parent's to say
     pipe = Pipe(commands=0, answers=1)
     lies_in = Device(device, pipe=pipe) if device is not None else None
-    copier = Copier(card=Card(card), spool=Spool(spool), pipe=pipe, device=lies_in)
+    copier = Copier(card=Card(card, device=lies_in), spool=Spool(spool), pipe=pipe, device=lies_in)
     while (command := pipe.command()) is not None:
         try:
             pipe.tell({"done": copier.perform(command)})

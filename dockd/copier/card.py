@@ -9,22 +9,31 @@ import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from dockd.copier.device import Device
 from dockd.copier.file import FOLDER, READ, opened, same, shown
+from dockd.copier.medium import disk_state
 from dockd.copier.pipe import CommandError
 
 DEEPEST, MOST_ENTRIES = 64, 200_000
 NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
+HELD_UP = frozenset({b"blocked", b"quiesce"})
+"""States of a disk that will answer again. Source: Linux, drivers/scsi/scsi_sysfs.c, sdev_states."""
 
 
 class Card:
     """The card's folder, by descriptor: nothing on it is ever reached by an absolute path or through a link."""
 
-    def __init__(self, fd: int) -> None:
-        self._fd = fd
+    def __init__(self, fd: int, *, device: Device | None = None) -> None:
+        self._fd, self._device = fd, device
         self._at_first = os.fstat(fd)
+        self._disk = disk_state(self._at_first.st_dev)
 
     def there(self) -> bool:
-        """Say whether the card is still there. A pulled card still answers stat, and lists as empty; statvfs fails."""
+        """Say whether the card is still there.
+
+        A pulled card still answers stat, on FAT lists as empty without an error, and answers statvfs of what was
+        counted before. So its disk is asked for: the kernel, which may not have heard yet, and then the device itself.
+        """
         try:
             os.statvfs(self._fd)
             now, at_first = os.fstat(self._fd), self._at_first
@@ -32,7 +41,11 @@ class Card:
             return False
         # A folder that was deleted lives on in our descriptor, without a link (some filesystems never count any).
         unlinked = now.st_nlink == 0 < at_first.st_nlink
-        return not unlinked and (now.st_dev, now.st_ino) == (at_first.st_dev, at_first.st_ino)
+        if unlinked or (now.st_dev, now.st_ino) != (at_first.st_dev, at_first.st_ino):
+            return False
+        if self._disk is not None and disk_state(now.st_dev) not in {self._disk or None, *HELD_UP}:
+            return False  # or was when this began: then it never comes back
+        return self._device is None or self._device.answers()
 
     def error(self, code: str, what: str, error: OSError) -> CommandError:
         """Tell an error of one file from the loss of the whole card."""

@@ -54,6 +54,15 @@ class Copier:
 
     def list(self) -> Message:
         """Tell every file of the card, in batches, once its structure holds."""
+        try:
+            return self._listed()
+        except CommandError as error:
+            # What was found wrong on a card that was pulled meanwhile is none of its faults.
+            if error.code == "gone" or self._card.there():
+                raise
+            raise CommandError("gone", "the card left while it was listed") from error
+
+    def _listed(self) -> Message:
         structure = self._checked()
         batch: list[tuple[str, int, int]] = []
         path, size = b"", 0

@@ -3,11 +3,15 @@
 Owns the reads of it, and what a verdict means for the listing. Never writes.
 """
 
+import errno
+import fcntl
+import mmap
 import os
 
 from dockd.copier.pipe import CommandError, Message, Pipe
 from dockd.structure import ProblemKind, Structure, check
 
+PAGE_BYTES = 4096
 MOST_WORDS = 300
 SHOWN_PROBLEMS = 3
 
@@ -20,6 +24,18 @@ class Device:
         self._fd = fd
         self._pipe = pipe
         self._done_bytes = 0
+        self._page = mmap.mmap(-1, PAGE_BYTES)
+        self._past_caches(on=False)  # who was killed while it asked left that to every holder of the descriptor
+
+    def answers(self) -> bool:
+        """Say whether it answers a read past every cache; one of which that cannot be had is taken to."""
+        try:
+            self._past_caches(on=True)
+            return os.preadv(self._fd, [self._page], 0) > 0
+        except OSError as error:
+            return error.errno == errno.EINVAL  # not of this filesystem, or in larger blocks only
+        finally:
+            self._past_caches(on=False)
 
     def checked(self) -> Structure:
         """Check the filesystem and tell what was found; raises CommandError unless it is sound, OSError."""
@@ -30,6 +46,12 @@ class Device:
             raise CommandError("duplicate-name" if duplicate else "structure", _words(structure))
         self._pipe.tell({"structure": _facts(structure), "behind": sorted(structure.behind)})
         return structure
+
+    def _past_caches(self, *, on: bool) -> None:
+        flags = fcntl.fcntl(self._fd, fcntl.F_GETFL)
+        wanted = flags | os.O_DIRECT if on else flags & ~os.O_DIRECT
+        if wanted != flags:
+            fcntl.fcntl(self._fd, fcntl.F_SETFL, wanted)
 
     def _read(self, offset: int, length: int) -> bytes:
         parts: list[bytes] = []

@@ -2,7 +2,7 @@
 
 Knows descriptors and devices, and no paths of a card.
 
-Source: proc(5), /proc/pid/io and /proc/pid/mountinfo; lseek(2), SEEK_DATA and SEEK_HOLE; posix_fadvise(2).
+Source: proc(5), /proc/pid/io and /proc/pid/mountinfo; lseek(2), SEEK_DATA and SEEK_HOLE; posix_fadvise(2); sysfs(5).
 """
 
 import errno
@@ -10,6 +10,8 @@ import os
 from contextlib import suppress
 
 MEMORY = frozenset({b"tmpfs", b"ramfs"})
+DISKS = "/sys/dev/block"
+UNSAID = b"unsaid"
 MOST_EXTENTS = 100_000
 
 
@@ -54,3 +56,17 @@ def in_memory(device: int) -> bool:
         return False
     kinds = {fields[fields.index(b"-") + 1] for fields in mounts if fields[2] == number}
     return bool(kinds) and kinds <= MEMORY
+
+
+def disk_state(device: int) -> bytes | None:
+    """Give what the kernel says of the disk that a filesystem lies in; empty once it is gone.
+
+    None where it tells of no disks, or the filesystem lies in none. A disk on its way out loses its device first.
+    """
+    if not os.major(device) or not os.path.isdir(DISKS):  # noqa: PTH112 - as above
+        return None
+    disk = f"{DISKS}/{os.major(device)}:{os.minor(device)}"
+    for state in (f"{disk}/device/state", f"{disk}/../device/state"):  # of a disk, and of a partition
+        with suppress(OSError), open(state, "rb") as said:  # noqa: PTH123 - as above
+            return said.read().strip()
+    return UNSAID if os.path.exists(disk) else b""  # noqa: PTH110 - as above
