@@ -13,7 +13,7 @@ from tests.vm.proofs import held, signed
 from tests.vm.station import EMPTY, Station
 from tests.vm.yanks import Camera, Yanks
 
-TIMES = int(os.environ.get("DOCKD_VM_YANKS", "14"))
+TIMES = int(os.environ.get("DOCKD_VM_YANKS", "60" if os.environ.get("CI") else "14"))
 SEED = int(os.environ.get("DOCKD_VM_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)
 CLIPS = 4
 

@@ -18,6 +18,8 @@ from tests.vm.usb import Stick
 TICK_S = 0.02
 SLOWEST_S = 120
 """For so long an erasure is waited for that does not come."""
+WINDOW_S = 2.0
+"""An erasure is pulled into within this, half of the time within an eighth: an idle machine takes no longer for one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +114,7 @@ class Yanks:
             image_ns=camera.image_ns,
             stick=self.station.plug(bay, camera.card.image, serial=camera.serial),
             until_s=now_s + slowness * (SLOWEST_S if waits else self.chance.uniform(0, self.in_work_s)),
-            window_s=self.chance.uniform(0, 2) * slowness if waits else None,
+            window_s=WINDOW_S * self.chance.random() ** 3 * slowness if waits else None,
         )
 
     def _yank(self, camera: Camera, stay: Stay) -> None:
