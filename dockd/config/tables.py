@@ -236,8 +236,8 @@ class Charging(Table, frozen=True, kw_only=True):
 
     most_ma: Annotated[int, Meta(ge=200, le=5000)] = rules.MOST_MA
     """The most that one bay may draw; one that draws more is cut, and tried again ten minutes later. Cut for the third
-    time it stays so until `dockd run` starts anew: somebody has to look at it first. The default has room above the
-    1500 mA that a charging port may give. More than `camera_ma`."""
+    time, with less than a day between, it stays so until `dockd run` starts anew: somebody has to look at it first. The
+    default has room above the 1500 mA that a charging port may give. More than `camera_ma`."""
 
     hot_c: Annotated[float, Meta(ge=30, le=90)] = rules.HOT_C
     """The temperature at which a bay is cut, where its sensor has a thermometer. The default is where lithium cells

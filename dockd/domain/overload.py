@@ -10,6 +10,8 @@ READINGS = 2
 """So many readings in a row are an over-current: a camera that starts up draws more for a moment."""
 CUTS = 3
 """After so many over-currents a bay stays cut until the service starts anew: somebody has to look at it."""
+CALM_S = 86_400.0
+"""After so long without one, those before it count no more."""
 
 
 class Overload(StrEnum):
@@ -35,13 +37,17 @@ class Bounds:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Guard:
-    """What is known of one bay's overloads: whether it is cut, why, since when, and how often it was."""
+    """What is known of one bay's overloads: whether it is cut, why, since when, and how often it was.
+
+    `calm_s` is for how long it was seen to draw what it may, since the last over-current.
+    """
 
     cut: Overload | None = None
     detail: str = ""
     cut_s: float = 0.0
     over: int = 0
     cuts: int = 0
+    calm_s: float = 0.0
 
 
 def judged(
@@ -57,9 +63,16 @@ def judged(
         return guard
     over = guard.over + 1 if current_ma > bounds.most_ma else 0
     if over < READINGS:
-        return replace(guard, over=over)
+        return _calmer(replace(guard, over=over), seconds)
     detail = f"drew {current_ma} mA, expected at most {bounds.most_ma} mA"
     return Guard(cut=Overload.OVER_CURRENT, detail=detail, cuts=guard.cuts + 1)
+
+
+def _calmer(guard: Guard, seconds: float) -> Guard:
+    if guard.over or not guard.cuts:
+        return guard
+    calm_s = guard.calm_s + seconds
+    return Guard() if calm_s >= CALM_S else replace(guard, calm_s=calm_s)
 
 
 def _still_cut(guard: Guard, temperature_c: float | None, bounds: Bounds) -> Guard:

@@ -47,6 +47,17 @@ def test_the_third_over_current_is_the_last() -> None:
     assert looked(over(guard), 0, seconds=10**6).cut is Overload.OVER_CURRENT
 
 
+def test_a_day_without_an_over_current_forgets_those_before_it() -> None:
+    """Three cameras in a year whose contacts were wet are no broken bay."""
+    guard = Guard()
+    for _ in range(5):
+        guard = looked(over(guard), 0, seconds=600)
+        assert guard.cuts == 1
+        assert looked(looked(guard, 400, seconds=86_400 - 1), None, seconds=10**6).cuts == 1
+        guard = looked(looked(guard, 400, seconds=86_400 - 1), 400, seconds=1)
+        assert guard == Guard()
+
+
 def test_a_hot_bay_is_cut_at_once_until_it_is_known_to_have_cooled() -> None:
     hot = looked(Guard(), 400, 60.0)
     assert (hot.cut, hot.detail) == (Overload.OVER_TEMPERATURE, "at 60 °C, expected less than 60 °C")
