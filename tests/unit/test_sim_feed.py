@@ -6,29 +6,16 @@ from random import Random
 
 from dockd.app.ports import Attached, ChargeRead, Detached, Empty, FeedEvent, Unknown
 from dockd.domain.lamps import Lamp
-from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial, Timestamp
+from dockd.domain.model import FOLDER_VOLUME, BayId, Camera, CameraSerial
 from dockd.sim.battery import Battery
 from dockd.sim.feed import ShiftFeed
 from dockd.sim.itinerary import After, Visit, WhenDone, WhileCopying, plan_shift
 from dockd.sim.lamps import ShownLamps
 from dockd.sim.rack import Rack
+from tests.clock_parts import HandClock
 
 FULL = Battery(level_pct=100.0, tells=True)
 ONE, TWO = BayId(1), BayId(2)
-
-
-class HandClock:
-    def __init__(self) -> None:
-        self.at_s = 0.0
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-    def now(self) -> Timestamp:
-        return Timestamp(utc="2026-01-01T00:00:00.000000Z", source="simulated", uncertainty_ms=0)
-
-    async def sleep(self, seconds: float) -> None:
-        self.at_s += seconds
 
 
 class World:

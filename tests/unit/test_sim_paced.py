@@ -15,33 +15,17 @@ from dockd.domain.model import (
     ListedFile,
     Listing,
     Sha256,
-    Timestamp,
 )
 from dockd.sim.battery import Battery
 from dockd.sim.lamps import ShownLamps
 from dockd.sim.paced import PacedBus, PacedCards
+from tests.clock_parts import HandClock
 
 FILE = ListedFile(path=b"A.MP4", length_bytes=8_000_000, mtime_ns=0)
 ATTACHED = Attached(
     bay=BayId(1), camera=Camera(serial=CameraSerial("DKD-0001"), volume=FOLDER_VOLUME), source="/somewhere"
 )
 PERMIT = ErasePermit(clip=ClipKey(1), docking=DockingId(1), path=b"A.MP4", length_bytes=8, sha256=Sha256("d"))
-
-
-class HandClock:
-    """A clock that moves only when somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.at_s = 100.0
-
-    def monotonic_s(self) -> float:
-        return self.at_s
-
-    def now(self) -> Timestamp:
-        return Timestamp(utc="2026-01-01T00:00:00.000000Z", source="simulated", uncertainty_ms=0)
-
-    async def sleep(self, seconds: float) -> None:
-        self.at_s += seconds
 
 
 class QuickCard:
@@ -91,7 +75,7 @@ class QuickCards:
 
 
 async def test_a_copy_takes_what_the_bus_needs_and_happens_in_its_middle() -> None:
-    clock = HandClock()
+    clock = HandClock(at_s=100.0)
     inner = QuickCard(clock)
     card = await PacedCards(QuickCards(inner), bus=PacedBus(clock=clock, bytes_s=1_000_000)).open(ATTACHED)
     seen: list[int] = []
@@ -104,7 +88,7 @@ async def test_a_copy_takes_what_the_bus_needs_and_happens_in_its_middle() -> No
 
 
 async def test_reading_again_and_erasing_take_their_turn_on_the_same_bus() -> None:
-    clock = HandClock()
+    clock = HandClock(at_s=100.0)
     inner = QuickCard(clock)
     bus = PacedBus(clock=clock, bytes_s=1_000_000)
     card = await PacedCards(QuickCards(inner), bus=bus).open(ATTACHED)
@@ -118,7 +102,7 @@ async def test_reading_again_and_erasing_take_their_turn_on_the_same_bus() -> No
 
 
 async def test_salvaging_takes_its_turn_on_the_same_bus() -> None:
-    clock = HandClock()
+    clock = HandClock(at_s=100.0)
     inner = QuickCard(clock)
     card = await PacedCards(QuickCards(inner), bus=PacedBus(clock=clock, bytes_s=1_000_000)).open(ATTACHED)
     await card.reread(FILE)
@@ -127,7 +111,7 @@ async def test_salvaging_takes_its_turn_on_the_same_bus() -> None:
 
 
 async def test_a_bus_without_a_limit_takes_no_time() -> None:
-    clock = HandClock()
+    clock = HandClock(at_s=100.0)
     inner = QuickCard(clock)
     card = await PacedCards(QuickCards(inner), bus=PacedBus(clock=clock, bytes_s=None)).open(ATTACHED)
     await card.copy(FILE, progress=lambda _: None)
