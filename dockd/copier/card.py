@@ -16,8 +16,9 @@ from dockd.copier.pipe import CommandError
 
 DEEPEST, MOST_ENTRIES = 64, 200_000
 NOT_THERE = frozenset({errno.ENOENT, errno.ENOTDIR})
-HELD_UP = frozenset({b"blocked", b"quiesce"})
-"""States of a disk that will answer again. Source: Linux, drivers/scsi/scsi_sysfs.c, sdev_states."""
+THERE = frozenset({b"running", b"blocked", b"quiesce"})
+LOST = frozenset({b"", b"cancel", b"deleted", b"offline", b"transport-offline"})
+"""States of a disk; of any other one that it is as it was at first. Source: drivers/scsi/scsi_sysfs.c, sdev_states."""
 
 
 class Card:
@@ -43,8 +44,9 @@ class Card:
         unlinked = now.st_nlink == 0 < at_first.st_nlink
         if unlinked or (now.st_dev, now.st_ino) != (at_first.st_dev, at_first.st_ino):
             return False
-        if self._disk is not None and disk_state(now.st_dev) not in {self._disk or None, *HELD_UP}:
-            return False  # or was when this began: then it never comes back
+        disk = disk_state(now.st_dev)
+        if disk in LOST or disk not in {self._disk, *THERE}:
+            return False
         return self._device is None or self._device.answers()
 
     def error(self, code: str, what: str, error: OSError) -> CommandError:

@@ -73,18 +73,22 @@ def test_a_card_whose_disk_the_kernel_lost_is_gone_though_its_folder_answers(
 
 
 @pytest.mark.promise("I7")
-def test_a_copier_that_begins_after_its_card_was_pulled_sees_no_card(dock: Dock, disk: Path, fd: int) -> None:
-    gone(disk)
+@pytest.mark.parametrize("pull", [offline, gone])
+def test_a_copier_that_begins_after_its_card_was_pulled_sees_no_card(
+    disk: Path, fd: int, pull: Callable[[Path], None]
+) -> None:
+    pull(disk)
     assert not Card(fd).there()
 
 
-def test_a_disk_that_is_only_held_up_is_there(dock: Dock, disk: Path, fd: int) -> None:
-    card = Card(fd)
-    (disk / "device" / "state").write_text("blocked\n")
-    assert card.there()
+def test_a_disk_that_is_only_held_up_is_there(disk: Path, fd: int) -> None:
+    for state in ("blocked", "running", "quiesce"):
+        card = Card(fd)
+        (disk / "device" / "state").write_text(f"{state}\n")
+        assert card.there()
 
 
-def test_a_disk_of_which_no_state_is_told_is_there_until_it_is_gone(dock: Dock, disk: Path, fd: int) -> None:
+def test_a_disk_of_which_no_state_is_told_is_there_until_it_is_gone(disk: Path, fd: int) -> None:
     (disk / "device" / "state").unlink()
     card = Card(fd)
     assert card.there()
