@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 
+import pytest
+
 from dockd.app.pointing import Pointing
 from dockd.domain.lamps import Lamp
 from dockd.domain.model import BayId
@@ -24,18 +26,20 @@ class Told:
 
 
 def pointed(main: Callable[[Pointing], Coroutine[object, object, None]]) -> list[tuple[int, Lamp]]:
-    """Run something, and give what the lamps were told."""
+    """Run something, and give what the lamps were told before its end."""
     told = Told()
+    words: list[tuple[int, Lamp]] = []
 
     async def running() -> None:
         pointing = Pointing(told, bays=[ONE, TWO], clock=LoopClock())
         work = asyncio.create_task(pointing.run(), name="pointing")
         await main(pointing)
+        words.extend(told.words)
         work.cancel()
         await asyncio.wait({work})
 
     simulate(running)
-    return told.words
+    return words
 
 
 def test_a_bay_blinks_for_as_long_as_was_asked_and_then_shows_its_own_again() -> None:
@@ -91,6 +95,26 @@ def test_a_bay_that_is_not_there_is_not_pointed_at() -> None:
         await asyncio.sleep(100)
 
     assert pointed(main) == []
+
+
+@pytest.mark.promise("I8")
+def test_at_the_end_every_light_is_dark_and_nobody_lights_it_again() -> None:
+    told = Told()
+
+    async def ended() -> None:
+        pointing = Pointing(told, bays=[ONE, TWO], clock=LoopClock())
+        work = asyncio.create_task(pointing.run(), name="pointing")
+        pointing.show(ONE, Lamp.GO_RECEIPTED)
+        await asyncio.sleep(1)
+        pointing.begin(TWO, for_s=60)
+        work.cancel()
+        await asyncio.wait({work})
+        pointing.show(ONE, Lamp.GO_RECEIPTED)
+        pointing.begin(TWO, for_s=60)
+        pointing.end(TWO)
+
+    simulate(ended)
+    assert told.words[-2:] == [(1, Lamp.OFF), (2, Lamp.OFF)]
 
 
 def test_at_a_running_station_only_the_light_changes_and_work_goes_on() -> None:

@@ -150,14 +150,17 @@ def test_an_inferred_charge_is_shown_as_such() -> None:
 
 
 class Sockets(SimCharger):
-    """Bays whose camera leaves the bus with its power and comes back with it; `switched` counts both."""
+    """Bays whose camera leaves the bus with its power and comes back with it. `turn` holds a switch up."""
 
     def __init__(self, levels_pct: Mapping[BayId, float]) -> None:
         super().__init__(can=frozenset({ONE, TWO}), levels_pct=dict(levels_pct))
         self.world: Scene | None = None
         self.switched = 0
+        self.turn = asyncio.Event()
+        self.turn.set()
 
     async def set(self, bay: BayId, *, on: bool) -> None:
+        await self.turn.wait()
         before = bay not in self.dark
         await super().set(bay, on=on)
         if self.world is not None and before is not on:
@@ -178,6 +181,32 @@ def test_a_dark_camera_whose_card_is_done_waits_its_turn_and_does_not_come_first
             await asyncio.sleep(5)
             charger.passes(5)
         assert 2 <= charger.switched <= 3 * 4
+
+    play(scene, gear=gear(charger, budget_ma=600))
+
+
+@pytest.mark.promise("I8")
+def test_a_station_that_takes_long_to_stop_shows_nothing_meanwhile() -> None:
+    """Nobody looks at the bays any more: a camera that is pushed in now must not find the green of the one before."""
+    charger = Sockets({ONE: 50.0, TWO: 60.0})
+
+    async def scene(world: Scene) -> None:
+        charger.world = world
+        for bay in (ONE, TWO):
+            world.dock(world.camera(f"cam {bay}", CLIP), bay)
+        await world.until(lambda: charger.dark)
+        await world.rest()
+        (dark,) = charger.dark
+        green = ONE if dark == TWO else TWO
+        await world.until(lambda: world.auditor._lamps[green] is Lamp.GO_RECEIPTED)
+        charger.turn.clear()
+        stopping = asyncio.create_task(world.stop(), name="stop")
+        await asyncio.sleep(0.01)
+        assert charger.dark == {dark}  # it is on its way out, and not out
+        assert world.auditor._lamps[green] is Lamp.OFF
+        charger.turn.set()
+        await stopping
+        assert charger.dark == set()
 
     play(scene, gear=gear(charger, budget_ma=600))
 
