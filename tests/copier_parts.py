@@ -1,5 +1,6 @@
 """What tests of the card side share: a copier child driven by hand, under strace if asked to."""
 
+import asyncio
 import base64
 import json
 import os
@@ -59,6 +60,13 @@ def a_dock(folder: Path) -> Dock:
     return dock
 
 
+def endless(dock: Dock) -> ListedFile:
+    """Put a file on the card that takes minutes to copy."""
+    dock.put("BIG.MP4", b"")
+    os.truncate(dock.card / "BIG.MP4", 256 << 30)
+    return dock.listed(b"BIG.MP4")
+
+
 def permit(file: ListedFile, data: bytes = b"one clip") -> ErasePermit:
     """Give leave to erase a file of this content."""
     return ErasePermit(
@@ -79,6 +87,19 @@ def once(act: Callable[[], None]) -> Callable[[int], None]:
             acts.pop()()
 
     return progress
+
+
+def unheard(done_bytes: int) -> None:
+    """Take no note of progress."""
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    async with asyncio.timeout(60):
+        while True:
+            if condition():
+                return
+            await asyncio.sleep(0.01)
 
 
 class Child:

@@ -33,6 +33,18 @@ LET_IN: Mapping[str, object] = {"serial": "X00123", "busnum": 1, "devnum": 4}
 Hook = Callable[[], None]
 
 
+class Held:
+    """A verb that is not answered until it is let go."""
+
+    def __init__(self) -> None:
+        self.come = threading.Event()
+        self.go = threading.Event()
+
+    def __call__(self) -> None:
+        self.come.set()
+        self.go.wait(60)
+
+
 @dataclass
 class FakeHelper:
     """Answers for one bay. `refusals` are said first, by verb, in order; `hooks` run before a verb is answered.

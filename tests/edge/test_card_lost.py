@@ -10,12 +10,12 @@ import pytest
 
 from dockd.app.ports import Attached
 from dockd.domain.listing import listing_of
-from dockd.domain.model import BayId, ListedFile
+from dockd.domain.model import BayId
 from dockd.edges import copier_process
 from dockd.edges.card import DescriptorCard, FolderCards
 from dockd.edges.copier_process import Patience
 from dockd.errors import CameraGoneError, Reason, TransientError
-from tests.copier_parts import CAMERA, Dock, a_dock, once
+from tests.copier_parts import CAMERA, Dock, a_dock, endless, once
 
 
 @pytest.fixture
@@ -26,13 +26,6 @@ def dock(tmp_path: Path) -> Dock:
 async def opened(dock: Dock, patience: Patience | None = None) -> tuple[FolderCards, DescriptorCard]:
     cards = FolderCards(dock.spool, erase=True, patience=patience)
     return cards, await cards.open(Attached(bay=BayId(1), camera=CAMERA, source=str(dock.card)))
-
-
-def endless(dock: Dock) -> ListedFile:
-    """Put a file on the card that takes minutes to copy."""
-    dock.put("BIG.MP4", b"")
-    os.truncate(dock.card / "BIG.MP4", 256 << 30)
-    return dock.listed(b"BIG.MP4")
 
 
 def signalled(card: DescriptorCard, number: signal.Signals) -> Callable[[], None]:
