@@ -28,6 +28,21 @@ number = 1
 port = "platform-dummy_hcd.0-usb-0:1"
 """
 
+TOP = "/sys/kernel/config/usb_gadget/twofold"
+TWOFOLD = f"""
+gadget add twofold nowhere 0x7e57 0xca3e CAM-0023 {{lun}} hid acm 2>/dev/null || [ -e {TOP} ]
+mkdir {TOP}/configs/c.2
+rm {TOP}/configs/c.1/{{{{hid,acm}}}}.0
+ln -s {TOP}/functions/hid.0 {TOP}/functions/acm.0 {TOP}/configs/c.2/ && gadget plug twofold dummy_udc.0
+"""
+"""A camera with two configurations: as one it is storage, as the other a keyboard and a serial line."""
+BOTH_AT_ONCE = f"""
+rm {TOP}/configs/c.2/*.0 && rmdir {TOP}/configs/c.2
+ln -s {TOP}/functions/hid.0 {TOP}/functions/acm.0 {TOP}/configs/c.1/ && gadget plug twofold dummy_udc.0
+"""
+
+INPUTS = "ls -d /sys/bus/hid/devices/* /dev/hidraw* /dev/input/event* /dev/ttyACM* /dev/ttyUSB* 2>/dev/null || true"
+
 DONE = "bays[0]['lamp'] == 'go-receipted' and bays[0]['work']['erased_files'] == bays[0]['work']['files'] == 2"
 
 
@@ -71,6 +86,54 @@ def test_a_keyboard_and_a_serial_line_inside_a_camera_get_no_driver(gadgets: Sta
     assert contents.digests(made.image) == {}
 
 
+def test_a_camera_that_turns_into_a_keyboard_once_it_was_let_in_gets_no_driver(
+    gadgets: Station, tmp_path: Path
+) -> None:
+    run = gadgets.machine.agent.shell
+    made = card(tmp_path / "card.img", "vfat", clips(23, count=2, each_bytes=1 << 18))
+    lun = disk(gadgets.machine, made.image, serial="LUN-3")
+    run(f"modprobe -a usbhid cdc_acm && {TWOFOLD.format(lun=lun)}")
+    gadgets.until("bays", DONE, within_s=120)
+    device = run("dirname $(grep -lx CAM-0023 /sys/bus/usb/devices/*/serial)").strip()
+    # As another configuration of the device that is let in: no driver may have it, and nobody is let in any more.
+    run(f"dmesg -C && echo 2 >{device}/bConfigurationValue", within_s=120)
+    gadgets.machine.agent.until(f"[ $(cat {device}/authorized) = 0 ]")
+    kept_out = re.findall(rf"(\w+) {Path(device).name}:2\.\d: Interface \d is not authorized", run("dmesg"))
+    assert {*kept_out} == {"usbhid", "cdc_acm"}
+    gadgets.until("bays", "bays[0]['lamp'] == 'leave'", within_s=60)
+    assert run(INPUTS) == ""
+    # As a device that was off the bus for a moment.
+    run("gadget unplug twofold")
+    gadgets.until("bays", EMPTY, within_s=60)
+    run(BOTH_AT_ONCE)
+    gadgets.machine.agent.until("ls /sys/bus/usb/drivers/usb-storage | grep -q :", within_s=60)
+    run("udevadm settle", within_s=120)
+    assert run(INPUTS) == ""
+    run("gadget unplug twofold && gadget remove twofold && sync")
+    gadgets.until("bays", EMPTY, within_s=60)
+    assert contents.digests(made.image) == {}
+
+
+@pytest.mark.promise("I4")
+def test_storage_that_another_driver_takes_is_shut_out_for_as_long_as_it_does(gadgets: Station, tmp_path: Path) -> None:
+    run = gadgets.machine.agent.shell
+    made = card(tmp_path / "card.img", "exfat", clips(24, count=2, each_bytes=1 << 18))
+    lun = disk(gadgets.machine, made.image, serial="LUN-4")
+    run("modprobe -r uas usb_storage && modprobe usbserial vendor=0x7e57 product=0xca3e && modprobe usb_storage")
+    run(f"gadget add taken dummy_udc.0 0x7e57 0xca3e CAM-0024 {lun}")
+    gadgets.machine.agent.until("journalctl -u dockd-helper -o cat --no-pager | grep -q 'no storage.*usbserial'")
+    assert run("cat $(dirname $(grep -lx CAM-0024 /sys/bus/usb/devices/*/serial))/authorized").strip() == "0"
+    gadgets.until("bays", "bays[0]['lamp'] == 'leave'", within_s=60)
+    assert run(INPUTS) == ""
+    assert contents.digests(made.image) == made.digests
+    run("gadget unplug taken && modprobe -r usbserial && gadget plug taken dummy_udc.0")
+    gadgets.until("bays", DONE, within_s=120)
+    run("gadget unplug taken && gadget remove taken && sync")
+    gadgets.until("bays", EMPTY, within_s=60)
+    assert {name: digest for (_, name), digest in held(gadgets.store, {"CAM-0024"}).items()} == made.digests
+    assert contents.digests(made.image) == {}
+
+
 @pytest.mark.promise("I16")
 def test_a_serial_number_that_is_a_path_and_a_script_is_harmless_wherever_it_is_shown(
     gadgets: Station, tmp_path: Path
@@ -93,7 +156,7 @@ def test_a_serial_number_that_is_a_path_and_a_script_is_harmless_wherever_it_is_
     # Whoever reads the journal reads it as it came, by root's helper; no byte of it moves a cursor.
     assert "script" in journal
     assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", shown + journal)
-    (camera,) = {row["camera"] for row in json.loads(answers[1].out)["clips"]} - {"CAM-0001"}
+    (camera,) = {row["camera"] for row in json.loads(answers[1].out)["clips"]} - {"CAM-0001", "CAM-0023", "CAM-0024"}
     assert re.fullmatch(r"[A-Za-z0-9#+.:=@_-]+", camera)
     assert sorted(held(gadgets.store, {camera}).values()) == sorted(made.digests.values())
     outside = run("find / /run /tmp -xdev -newer /run/before -name '*script*'")
