@@ -1,5 +1,6 @@
 """A clock for tests, moved by nobody but them."""
 
+import asyncio
 from dataclasses import dataclass
 
 from dockd.domain.model import Timestamp
@@ -20,5 +21,6 @@ class HandClock:
         return Timestamp(utc="2026-01-01T00:00:00.000000Z", source="simulated", uncertainty_ms=0)
 
     async def sleep(self, seconds: float) -> None:
-        """Move on at once."""
+        """Move on at once; others have their turn."""
         self.at_s += seconds
+        await asyncio.sleep(0)
