@@ -3,7 +3,7 @@
 import asyncio
 import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import pytest
 
 from dockd.edges.copier_process import Patience
 from dockd.errors import Reason, TransientError
-from tests.copier_parts import Dock, a_dock, permit
+from tests.copier_parts import Dock, a_dock, permit, until
 from tests.mount_parts import ATTACHED, Bay, a_bay
 
 
@@ -24,15 +24,6 @@ def dock(tmp_path: Path) -> Dock:
 def bay(dock: Dock) -> Iterator[Bay]:
     with a_bay(dock) as bay:
         yield bay
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(60):
-        while True:
-            if condition():
-                return
-            await asyncio.sleep(0.01)
 
 
 @contextmanager
