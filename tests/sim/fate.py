@@ -150,7 +150,7 @@ RATES: Mapping[Fault, float] = {
     Fault.LATE: 0.3,
     Fault.FORGED: 0.08,
     Fault.WRONG_CLIP: 0.08,
-    Fault.REPLAYED: 0.1,
+    Fault.REPLAYED: 0.3,
     Fault.WRONG_STATION: 0.08,
     Fault.WRONG_DIGEST: 0.08,
     Fault.WRONG_LENGTH: 0.08,
