@@ -52,7 +52,7 @@ def test_a_check_of_structure_that_finds_nothing_is_seen(flawed: Flawed, tmp_pat
 def test_a_clip_that_is_erased_as_soon_as_it_is_copied_is_seen(flawed: Flawed, tmp_path: Path) -> None:
     station = flawed("erased-as-soon-as-copied")
     files = clips(91, count=2, each_bytes=400_000)
-    cameras = [Camera(serial="EARLY-1", card=card(tmp_path / "card.img", "exfat", files))]
+    cameras = [Camera(serial="EARLY-1", shift=lambda _: card(tmp_path / "card.img", "exfat", files))]
     with pytest.raises(AssertionError, match=r"is neither on the card nor receipted|left the card \d"):
         Yanks(station=station, cameras=cameras, chance=random.Random(WAITS), in_work_s=60).pull(1)
 

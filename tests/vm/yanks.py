@@ -35,14 +35,32 @@ class Stay:
 
 @dataclass(slots=True)
 class Camera:
-    """A camera; `back_s` is when it is pushed in again. `gone` are clips that were seen not to be on its card."""
+    """A camera; `back_s` is when it is pushed in again. `gone` are clips that were seen not to be on its card.
+
+    `shift` gives the card of its first shift, of its second and so on; `put` is everything that it recorded.
+    """
 
     serial: str
-    card: Card
+    shift: Callable[[int], Card]
+    card: Card = field(init=False)
+    put: dict[str, str] = field(default_factory=dict)
+    shifts: int = 0
     stay: Stay | None = None
     back_s: float = 0.0
     seen_ns: int = 0
     gone: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        """Go out for the first time."""
+        self.record()
+
+    def record(self) -> None:
+        """Go out for a shift, with an empty card."""
+        self.shifts += 1
+        self.card = self.shift(self.shifts)
+        self.put |= self.card.digests
+        self.gone.clear()
+        self.seen_ns = self.image_ns
 
     @property
     def image_ns(self) -> int:
@@ -84,16 +102,25 @@ class Yanks:
     bays: set[int] = field(default_factory=set)
 
     def pull(self, times: int) -> None:
-        """Pull cameras out so many times, and have all of them in again, each in a bay of its own."""
-        while self.pulled < times or any(camera.stay is None for camera in self.cameras):
+        """Pull cameras out so many times, one in ten in its erasure, and have all in again, each in a bay of its own.
+
+        Fails where that takes three times as many.
+        """
+        while not (over := self.pulled >= times and self.in_erasure >= times // 10) or self._any_out():
+            assert self.pulled < times * 3, f"{self.in_erasure} of {self.pulled} came while a card was erased"
             for camera in self.cameras:
-                self._see(camera, over=self.pulled >= times)
+                self._see(camera, over=over)
             time.sleep(TICK_S)
+
+    def _any_out(self) -> bool:
+        return any(camera.stay is None for camera in self.cameras)
 
     def _see(self, camera: Camera, *, over: bool) -> None:
         now_s = time.monotonic()
         if camera.stay is None:
             if over or now_s >= camera.back_s:
+                if not camera.left():
+                    camera.record()
                 self._push(camera, now_s)
             return
         if camera.image_ns != camera.seen_ns:
@@ -108,7 +135,7 @@ class Yanks:
         taken = {other.stay.bay for other in self.cameras if other.stay is not None}
         bay = self.chance.choice([bay for bay in self.station.bays if bay not in taken])
         slowness = self.station.machine.agent.slowness
-        waits = self.chance.random() < 0.5 and bool(camera.left())
+        waits = self.chance.random() < 0.5
         camera.stay = Stay(
             bay=bay,
             image_ns=camera.image_ns,
