@@ -2,7 +2,7 @@
 
 from types import MappingProxyType
 
-from dockd.app.bus import Underway
+from dockd.app.turns import Underway
 from dockd.app.uplink import UplinkView
 from dockd.app.view import BayView, StationView
 from dockd.domain.bay import Tally, Work

@@ -5,7 +5,7 @@ Owns what the bus does next and what a failure on it means. Must not know how a 
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from dockd.app.clearing import Clearing
 from dockd.app.erase import erase_clip
@@ -24,6 +24,7 @@ from dockd.app.ports import Clock, Keys, Ledger, Spool
 from dockd.app.space import Space
 from dockd.app.stay import Stay
 from dockd.app.strays import StrayCopies
+from dockd.app.turns import Turns, Underway
 from dockd.app.waiting import Bell
 from dockd.domain.clip import Change, Move
 from dockd.domain.model import Clip, ClipKey, DockingId
@@ -37,16 +38,6 @@ NO_ROOM_WAIT_S = 60.0
 """A file that found no room is left alone longer than the bus: meanwhile others are tried, which may be smaller."""
 AGAIN_WAIT_S = 1.0
 RATE_SAMPLE_BYTES = 64 << 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Underway:
-    """What a bus works on now, for people to see."""
-
-    docking: DockingId
-    clip: ClipKey
-    kind: JobKind
-    bytes_done: int
 
 
 class Bus:
@@ -81,7 +72,7 @@ class Bus:
         self._bell = Bell()
         self._guests: dict[DockingId, Guest] = {}
         self._first: DockingId | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._turns = Turns(over=self.ring)
         self._current: DockingId | None = None
         self._clearing = Clearing(ledger=ledger, clock=clock, here=self._guests, broke=self._break)
         self._resting = False
@@ -89,7 +80,6 @@ class Bus:
         self._copies_from_s: float | None = None
         self._no_copy = False
         self._weak = False
-        self.underway: Underway | None = None
         self.rate_bytes_s = 0.0
 
     def join(self, stay: Stay, *, first: bool) -> None:
@@ -102,9 +92,7 @@ class Bus:
     async def leave(self, docking: DockingId) -> None:
         """End all work on a stay before this returns."""
         self._guests.pop(docking, None)
-        if self._task is not None and self.underway is not None and self.underway.docking == docking:
-            self._task.cancel()
-            await asyncio.wait({self._task})
+        await self._turns.end(docking)
 
     def ring(self) -> None:
         """Look for work again: a clip moved, or room was made."""
@@ -138,6 +126,11 @@ class Bus:
         return self._guests[docking].stay.kept_files if docking in self._guests else 0
 
     @property
+    def underway(self) -> Underway | None:
+        """What is worked on now, or hangs where nothing else is."""
+        return self._turns.underway
+
+    @property
     def crowded(self) -> bool:
         """Say whether any file waits for room."""
         return any(guest.crowded for guest in self._guests.values())
@@ -145,30 +138,29 @@ class Bus:
     @property
     def full(self) -> bool:
         """Say whether copying stands still for want of room."""
-        return self._no_copy and self.crowded
+        return self._no_copy and self.crowded and not self._turns
 
     @property
     def resting(self) -> bool:
         """Say whether nothing is left to do on any stay, put-off clips included."""
-        return self._resting and not self._weak and self._next_in_s() is None
+        return self._resting and not self._weak and not self._turns and self._next_in_s() is None
 
     async def run(self) -> None:
-        """Work for ever, one clip at a time."""
+        """Work for ever, one clip at a time but for those that hang."""
         async with asyncio.TaskGroup() as group:
             while True:
                 job = await self._choose()
-                if await self._clearing.make_way(job):
+                if not self._turns.erasing and await self._clearing.make_way(job):
                     continue  # whoever was chosen may have left meanwhile
                 if job is None:
                     await self._rest()
                     continue
+                stay = self._guests[job.docking].stay
                 if job.kind is JobKind.ERASE:
-                    self._clearing.begin(self._guests[job.docking].stay)
-                self.underway = Underway(docking=job.docking, clip=job.clip.key, kind=job.kind, bytes_done=0)
-                self._task = group.create_task(self._attempt(job), name=f"{job.kind.value} clip {job.clip.key}")
-                # Only waited for: the end of a stay cancels its job and never the bus.
-                await asyncio.wait({self._task})
-                self._current, self._task, self.underway = job.docking, None, None
+                    self._clearing.begin(stay)
+                task = group.create_task(self._attempt(job), name=f"{job.kind.value} clip {job.clip.key}")
+                await self._turns.take(job, stay, task)
+                self._current = job.docking
 
     async def _rest(self) -> None:
         self._resting = not self._bell.rung
@@ -185,7 +177,11 @@ class Bus:
     async def _choose(self) -> Job | None:
         now_s = self._clock.monotonic_s()
         skip = frozenset(key for guest in self._guests.values() for key in guest.waiting.now(now_s))
-        ready = tuple(docking for docking, guest in self._guests.items() if guest.paused_until_s <= now_s)
+        ready = tuple(
+            docking
+            for docking, guest in self._guests.items()
+            if guest.paused_until_s <= now_s and docking not in self._turns
+        )
         # What is due is forgotten first, whoever is docked: what stayed due would have the bus look again at once.
         if self._copies_from_s is not None and self._copies_from_s <= now_s:
             self._refusals, self._copies_from_s = 0, None
@@ -201,6 +197,8 @@ class Bus:
             return await self._choose()
         if self._copies_from_s is not None:
             here = [replace(head, copy=None) for head in here]
+        if self._turns.erasing:  # one card at a time is writable, and its lamp says wait until it is no more
+            here = [replace(head, erase=None) for head in here]
         self._no_copy = all(head.copy is None for head in here)
         return next_job(here, first=self._first, current=self._current, erase=self._policy.erase)
 
@@ -258,8 +256,8 @@ class Bus:
         began_s = self._clock.monotonic_s()
 
         def progress(bytes_done: int) -> None:
-            if self.underway is not None:
-                self.underway = replace(self.underway, bytes_done=bytes_done)
+            stay.moved(bytes_done)
+            self._turns.progress(stay.docking, clip.key, bytes_done)
 
         guest.crowded.discard(clip.key)
         guest.wrong.pop(clip.key, None)

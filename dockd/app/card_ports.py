@@ -66,6 +66,10 @@ class Salvaged:
     gaps: tuple[Gap, ...]
 
 
+def unheard(done_bytes: int) -> None:
+    """Take no note of how a reading goes."""
+
+
 class Card(Protocol):
     """One open card. All methods raise CameraGoneError once the camera has left, and TransientError(USB) on a hang."""
 
@@ -74,7 +78,9 @@ class Card(Protocol):
         ...
 
     async def copy(self, file: ListedFile, *, progress: Callable[[int], None]) -> Copied:
-        """Copy one file into the spool under its clip id; `progress` is told bytes so far.
+        """Copy one file into the spool under its clip id.
+
+        `progress` is told bytes so far, and all of them once only the disk is waited for.
 
         Raises:
             TransientError: GROWING (length or time changed under the copy), DISK, DISK_FULL or HASH (the spool
@@ -94,8 +100,8 @@ class Card(Protocol):
         """
         ...
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
-        """Read a file once more from the card, past every cache (I3).
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
+        """Read a file once more from the card, past every cache (I3); `progress` is told bytes so far.
 
         Raises:
             TransientError: GROWING.

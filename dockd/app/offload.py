@@ -68,7 +68,7 @@ async def adopt_clip(clip: Clip, stay: Stay, *, ledger: Ledger, spool: Spool, st
     Raises what `Card.reread` raises, and as `copy_clip` PermanentError(MISSING).
     """
     file = stay.file(clip)
-    again = await stay.card.reread(file)
+    again = await stay.card.reread(file, progress=stay.moved)
     clip_id = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=again.length_bytes, sha256=again.sha256)
     if again.length_bytes != clip.length_bytes or clip_id not in strays:
         return None
@@ -104,7 +104,7 @@ async def judge_copy(
     Raises what `Card.reread` raises, and TransientError(DISK).
     """
     file = stay.file(clip)
-    again = await stay.card.reread(file)
+    again = await stay.card.reread(file, progress=stay.moved)
     clip_id = clip_id_of(camera=clip.camera, path=clip.path, length_bytes=again.length_bytes, sha256=again.sha256)
     another = again.length_bytes != clip.length_bytes or clip.sha256 not in {None, again.sha256}
     if another or clip_id not in among:
@@ -171,11 +171,11 @@ async def confirm_clip(clip: Clip, stay: Stay, *, ledger: Ledger) -> Clip:
 async def read_again(clip: Clip, stay: Stay) -> ReadAgain:
     """Read a file past every cache until it equals the clip, at most `READS` times; give the last reading."""
     file = stay.file(clip)
-    again = await stay.card.reread(file)
+    again = await stay.card.reread(file, progress=stay.moved)
     for _ in range(READS - 1):
         if matches(clip, again):
             break
-        again = await stay.card.reread(file)
+        again = await stay.card.reread(file, progress=stay.moved)
     return again
 
 

@@ -55,6 +55,11 @@ class Stay:
         self._behind: frozenset[int] = frozenset()
         self._kept: frozenset[bytes] = frozenset()
         self.kept_files = 0
+        self.moves = 0
+
+    def moved(self, _done_bytes: int) -> None:
+        """Hear that bytes came from the card: what reads it does not hang."""
+        self.moves += 1
 
     async def list_card(self, *, ledger: Ledger) -> None:
         """List the whole card and put every file on record, before any other act (I7).

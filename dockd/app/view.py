@@ -6,7 +6,7 @@ Owns the shapes only; who shows them, and how, is not its business.
 from dataclasses import dataclass, field
 
 from dockd.app.accounting import AccountView
-from dockd.app.bus import Underway
+from dockd.app.turns import Underway
 from dockd.app.uplink import UplinkView
 from dockd.domain.bay import Tally, Work
 from dockd.domain.lamps import Lamp

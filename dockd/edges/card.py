@@ -15,6 +15,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.gaps import merged
@@ -29,6 +30,7 @@ from dockd.edges.copier_process import (
     Done,
     Failed,
     Found,
+    OnDisk,
     Patience,
     Sign,
 )
@@ -194,22 +196,33 @@ class DescriptorCard:
             "prefix": prefix.hex(),
         }
 
+        on_disk = False
+
+        def hear(sign: Sign) -> None:
+            nonlocal on_disk
+            if isinstance(sign, At):
+                progress(sign.done_bytes)
+            if isinstance(sign, OnDisk) and not on_disk:
+                on_disk = True
+                progress(file.length_bytes)
+
+        return await self._ask(command, hear=hear, part=part)
+
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
+        """Read a file once more from the card, past every cache (I3); see the port for what is raised."""
+        return await self.reread_path(file.path, file.length_bytes, progress=progress)
+
+    async def reread_path(
+        self, path: bytes, length_bytes: int, *, progress: Callable[[int], None] = unheard
+    ) -> ReadAgain:
+        """Read a file once more that is known by path and length, as `reread` does."""
+        self._read.pop(path, None)
+
         def hear(sign: Sign) -> None:
             if isinstance(sign, At):
                 progress(sign.done_bytes)
 
-        done = await self._ask(command, hear=hear, part=part)
-        progress(done.length_bytes)
-        return done
-
-    async def reread(self, file: ListedFile) -> ReadAgain:
-        """Read a file once more from the card, past every cache (I3); see the port for what is raised."""
-        return await self.reread_path(file.path, file.length_bytes)
-
-    async def reread_path(self, path: bytes, length_bytes: int) -> ReadAgain:
-        """Read a file once more that is known by path and length, as `reread` does."""
-        self._read.pop(path, None)
-        done = await self._ask({"do": "reread", "path": _packed(path), "length": length_bytes})
+        done = await self._ask({"do": "reread", "path": _packed(path), "length": length_bytes}, hear=hear)
         self._read[path] = done.mtime_ns
         return ReadAgain(sha256=Sha256(done.sha256), length_bytes=done.length_bytes, uncached=done.uncached)
 

@@ -23,6 +23,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import ListedFile, Listing
@@ -160,10 +161,10 @@ class MountedCard:
         async with self._working(_Need.READ_ONLY) as card:
             return await card.salvage(file, progress=progress)
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         """Read a file once more from the card, past every cache (I3); see the port for what is raised."""
         async with self._working(_Need.ANY) as card:
-            return await card.reread(file)
+            return await card.reread(file, progress=progress)
 
     async def erase(self, permit: ErasePermit) -> None:
         """Unlink the one file the permit names, sync, and see that it is gone; see the port for what is raised."""

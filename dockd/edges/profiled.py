@@ -7,6 +7,7 @@ a card itself.
 import asyncio
 from collections.abc import Callable
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.contents import contents_of, marked
 from dockd.domain.erasure import ErasePermit
@@ -56,9 +57,9 @@ class ProfiledCard:
         """Copy what can be read of one file; see the port for what is raised."""
         return await self._card.salvage(file, progress=progress)
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         """Read a file once more from the card; see the port for what is raised."""
-        return await self._card.reread(file)
+        return await self._card.reread(file, progress=progress)
 
     async def erase(self, permit: ErasePermit) -> None:
         """Erase the one file the permit names; see the port for what is raised. Refused too: what the profile keeps."""

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import ListedFile, Listing
@@ -64,10 +65,10 @@ class DockedCard:
         async with _while_docked(self._docked):
             return await self._inner.salvage(file, progress=progress)
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         """Read a file once more."""
         async with _while_docked(self._docked):
-            return await self._inner.reread(file)
+            return await self._inner.reread(file, progress=progress)
 
     async def erase(self, permit: ErasePermit) -> None:
         """Unlink the one file the permit names."""

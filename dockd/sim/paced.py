@@ -6,6 +6,7 @@ Owns how long reading and erasing take. What is read and erased is the business 
 from collections.abc import Callable
 from itertools import pairwise
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Cards, Clock, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import ListedFile, Listing
@@ -61,7 +62,7 @@ class PacedCard:
         """Copy one file: half its time goes by before the copy and half after, so that a pull in the middle cuts it."""
         marks = [file.length_bytes * step // STEPS for step in range(STEPS + 1)]
         await self._pass(marks[: STEPS // 2 + 1], progress)
-        copied = await self._inner.copy(file, progress=_unheard)
+        copied = await self._inner.copy(file, progress=unheard)
         await self._pass(marks[STEPS // 2 :], progress)
         return copied
 
@@ -70,10 +71,10 @@ class PacedCard:
         await self._bus.carry(file.length_bytes)
         return await self._inner.salvage(file, progress=progress)
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         """Read a file once more."""
         await self._bus.carry(file.length_bytes)
-        return await self._inner.reread(file)
+        return await self._inner.reread(file, progress=progress)
 
     async def erase(self, permit: ErasePermit) -> None:
         """Unlink the one file the permit names."""
@@ -92,7 +93,3 @@ class PacedCard:
         for before, mark in pairwise(marks):
             await self._bus.carry(mark - before)
             progress(mark)
-
-
-def _unheard(done_bytes: int) -> None:
-    """Take no note: the paced progress is the one to be seen."""

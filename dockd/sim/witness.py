@@ -7,6 +7,7 @@ looks: an erasure that should not be goes on, so that the check at the end can f
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Cards, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import Camera, ListedFile, Listing
@@ -73,8 +74,8 @@ class _WatchedCard:
     async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
         return await self._inner.salvage(file, progress=progress)
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
-        return await self._inner.reread(file)
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
+        return await self._inner.reread(file, progress=progress)
 
     async def erase(self, permit: ErasePermit) -> None:
         await self._see(self._camera, permit.path)

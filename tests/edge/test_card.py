@@ -14,7 +14,7 @@ from dockd.domain.model import BayId, ListedFile, Sha256, clip_id_of
 from dockd.edges.card import DescriptorCard, FolderCards
 from dockd.edges.copier_process import Patience
 from dockd.errors import CameraGoneError, ListingError, PermanentError, Reason, TransientError
-from tests.copier_parts import CAMERA, Dock, a_dock, permit
+from tests.copier_parts import CAMERA, Dock, a_dock, endless, permit
 
 
 @pytest.fixture
@@ -64,6 +64,25 @@ async def test_a_clip_goes_its_way_from_listing_to_erasure(dock: Dock, card: Des
     assert await card.reread(file) == ReadAgain(sha256=digest, length_bytes=8, uncached=True)
     await card.erase(permit(file))
     assert await card.listing() == listing_of([])
+
+
+@pytest.mark.promise("I17")
+async def test_a_file_that_is_read_again_gives_news_while_it_is_read(dock: Dock, card: DescriptorCard) -> None:
+    told: list[int] = []
+    begun = asyncio.Event()
+
+    def progress(done_bytes: int) -> None:
+        told.append(done_bytes)
+        if len(told) == 2:
+            begun.set()
+
+    reading = asyncio.create_task(card.reread(endless(dock), progress=progress))
+    async with asyncio.timeout(20):
+        await begun.wait()
+    reading.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await reading
+    assert 0 < told[0] < told[1]
 
 
 async def test_one_child_serves_many_commands(dock: Dock, card: DescriptorCard) -> None:

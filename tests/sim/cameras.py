@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Copied, ReadAgain, Salvaged
 from dockd.domain.canonical import sha256_hex
 from dockd.domain.contents import contents_of
@@ -219,13 +220,13 @@ class SimCard:
             self._camera.read.setdefault((self._stay, file.path), []).append(digest)
         return Salvaged(clip_id=clip_id, sha256=digest, length_bytes=len(data), gaps=merged(gaps))
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         """Read a file past every cache."""
         self._read_at.pop(file.path, None)
         source = await self._whole(file)
         if len(source.data) != file.length_bytes:
             raise TransientError(Reason.GROWING, f"{file.path!r} is {len(source.data)} bytes, was {file.length_bytes}")
-        data = await self._read(source, file, progress=lambda _: None)
+        data = await self._read(source, file, progress=progress)
         self._read_at[file.path] = source.mtime_ns
         digest = Sha256(sha256_hex(data))
         cached = self._fate.strikes(Fault.CACHED, self._camera.name)

@@ -264,7 +264,8 @@ def test_room_is_told_of_though_it_is_not_on_record_yet(monkeypatch: pytest.Monk
 def test_a_rotten_copy_given_up_without_a_look_at_the_camera_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """A planted fault."""
 
-    async def believed(card: SimCard, file: ListedFile) -> ReadAgain:
+    async def believed(card: SimCard, file: ListedFile, *, progress: Callable[[int], None]) -> ReadAgain:
+        progress(file.length_bytes)
         return ReadAgain(sha256=digest[0], length_bytes=file.length_bytes, uncached=True)
 
     digest: list[Sha256] = []

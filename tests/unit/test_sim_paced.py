@@ -1,5 +1,6 @@
 from collections.abc import Callable
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.lamps import Lamp
@@ -50,8 +51,9 @@ class QuickCard:
         progress(1)
         return Salvaged(clip_id=ClipId("c"), sha256=Sha256("d"), length_bytes=file.length_bytes, gaps=())
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         self._note("reread")
+        progress(file.length_bytes)
         return ReadAgain(sha256=Sha256("d"), length_bytes=file.length_bytes, uncached=True)
 
     async def erase(self, permit: ErasePermit) -> None:

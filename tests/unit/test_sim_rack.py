@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.listing import listing_of
@@ -109,8 +110,9 @@ class SlowCard:
         progress(file.length_bytes)
         return Salvaged(clip_id=COPIED.clip_id, sha256=COPIED.sha256, length_bytes=file.length_bytes, gaps=())
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
         await self._work()
+        progress(file.length_bytes)
         return ReadAgain(sha256=Sha256("d"), length_bytes=file.length_bytes, uncached=True)
 
     async def erase(self, permit: ErasePermit) -> None:

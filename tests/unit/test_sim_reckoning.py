@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.listing import listing_of
@@ -125,7 +126,8 @@ class NotingCard:
         progress(file.length_bytes)
         return Salvaged(clip_id=ClipId("c"), sha256=Sha256("d"), length_bytes=file.length_bytes, gaps=())
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
+        progress(file.length_bytes)
         return ReadAgain(sha256=Sha256("d"), length_bytes=file.length_bytes, uncached=True)
 
     async def erase(self, permit: ErasePermit) -> None:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from dockd.app.card_ports import unheard
 from dockd.app.ports import Attached, Card, Copied, ReadAgain, Salvaged
 from dockd.domain.erasure import ErasePermit
 from dockd.domain.model import BayId, ClipKey, DockingId, ListedFile, Listing, StationId, Timestamp
@@ -56,8 +57,8 @@ class ErasingCard:
     async def salvage(self, file: ListedFile, *, progress: Callable[[int], None]) -> Salvaged:
         raise AssertionError(file, progress)
 
-    async def reread(self, file: ListedFile) -> ReadAgain:
-        raise AssertionError(file)
+    async def reread(self, file: ListedFile, *, progress: Callable[[int], None] = unheard) -> ReadAgain:
+        raise AssertionError(file, progress)
 
     async def erase(self, permit: ErasePermit) -> None:
         assert permit.path == b"DCIM/100DOCKD/DKD_0001.MP4"
