@@ -49,15 +49,24 @@ class Tree:
         serial: str | None = "CAM-0001",
         ids: tuple[str, str] = ("2672", "0049"),
         interfaces: tuple[str, ...] = (STORAGE,),
+        driver: str | None = "usb-storage",
     ) -> Path:
-        """Plug a device in that nobody has authorised yet, and give it."""
+        """Plug a device in that nobody has authorised yet, and give it. Its storage has its driver from then on."""
         path = below / name
         _files(path, busnum=name.partition("-")[0], devnum=str(devnum), idVendor=ids[0], idProduct=ids[1])
         _files(path, authorized="0", **({} if serial is None else {"serial": serial}))
         for number, kind in enumerate(interfaces):
             _files(path / f"{name}:1.{number}", bInterfaceClass=kind, authorized="0")
+            if kind == STORAGE and driver is not None:
+                self.bind(path / f"{name}:1.{number}", driver)
         self._listed(path)
         return path
+
+    def bind(self, interface: Path, driver: str) -> None:
+        """Give an interface another driver."""
+        (self.usb / "drivers" / driver).mkdir(parents=True, exist_ok=True)
+        (interface / "driver").unlink(missing_ok=True)
+        (interface / "driver").symlink_to(self.usb / "drivers" / driver)
 
     def disk(
         self, device: Path, name: str, dev: str, *, parts: tuple[tuple[str, str], ...] = (), size: int = 9

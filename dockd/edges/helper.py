@@ -29,6 +29,9 @@ SOCKET = Path("/run/dockd/helper.sock")
 DEADLINE_S = 20.0
 """More than a start of the helper and a mount of a slow card take; a device that hangs takes for ever."""
 
+SWITCH_AGAIN_S, SWITCH_WAIT_S = 1.0, 0.05
+"""A switch that is at work still, for somebody who waits no more, is asked again for so long, at such times."""
+
 _MOST_BYTES = 8192
 _ONE_DESCRIPTOR = socket.CMSG_LEN(array.array("i").itemsize)
 
@@ -120,7 +123,7 @@ class Helper:
 
     async def _switched(self, bay: BayId, wish: Mapping[str, object]) -> bool:
         try:
-            answer = await self._asked(bay, "power", wish)
+            answer = await self._asked_again(bay, "power", wish)
         except (TransientError, CameraGoneError) as error:
             raise TransientError(Reason.POWER, str(error)) from error
         except (PermanentError, ListingError) as error:
@@ -129,6 +132,17 @@ class Helper:
         if not isinstance(on, bool):
             raise InvariantError(f"bay {bay}: the helper's answer to power: {on!r}, expected true or false")
         return on
+
+    async def _asked_again(self, bay: BayId, verb: str, more: Mapping[str, object]) -> Mapping[str, object]:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + SWITCH_AGAIN_S
+        while True:
+            try:
+                return await self._asked(bay, verb, more)
+            except TransientError:
+                if loop.time() > until_s:
+                    raise
+            await asyncio.sleep(SWITCH_WAIT_S)
 
     async def _asked(self, bay: BayId, verb: str, more: Mapping[str, object]) -> Mapping[str, object]:
         answer, fds = await self._exchange(bay, verb, more)

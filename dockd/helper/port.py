@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PORT = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.:+-]{0,150})-usb-0:((?:[1-9][0-9]{0,2}\.){0,5}[1-9][0-9]{0,2})")
-STORAGE = "08"
-DRIVER = re.compile("usb-storage|uas|ums[-_][a-z0-9]+|driver")  # the last: its module is yet to come
+DRIVER = re.compile("usb-storage|uas|ums[-_][a-z0-9]+")
 IDS = ("busnum", "devnum", "idVendor", "idProduct", "serial")
 Identity = Mapping[str, str]
 """IDS as they are read, `path`, and `node`: its folder in sysfs, new with each plugging in, unlike other numbers."""
@@ -65,7 +64,7 @@ class Usb:
         return {"serial": "", **ids, "path": str(found[0]), "node": str(found[0].stat().st_ino)}
 
     def authorise(self, device: Identity) -> None:
-        """Let the storage of a device in, and nothing else of it. Raises OSError: ENOTBLK."""
+        """Let the storage of a device in, and nothing else of it. Raises OSError: ENOTBLK, EIO."""
         path = Path(device["path"])
         # Before the device: its interfaces come up as their bus says, and a keyboard must not be one for a moment.
         (bus,) = (parent for parent in path.parents if parent.name == f"usb{device['busnum']}")
@@ -80,7 +79,8 @@ class Usb:
         drivers = {(interface / "driver").resolve().name for interface in storage}
         if not drivers or not all(DRIVER.fullmatch(driver) for driver in drivers):
             _write(path / "authorized", "0")
-            raise OSError(errno.ENOTBLK if others or drivers else errno.EIO, f"{path.name}: no storage: {drivers}")
+            late = "driver" in drivers or not (others or drivers)  # left inside, it is any module's that comes
+            raise OSError(errno.EIO if late else errno.ENOTBLK, f"{path.name}: no storage: {drivers}")
 
     def blocks(self, device: Identity) -> Mapping[str, int]:
         """Give the volumes of a device, name in /dev and number: partitions of its disks, and disks without any."""
@@ -123,7 +123,7 @@ class Usb:
 
 
 def _interfaces(path: Path, *, storage: bool) -> list[Path]:
-    return [one for one in path.glob(f"{path.name}:*") if (_read(one / "bInterfaceClass") == STORAGE) is storage]
+    return [one for one in path.glob(f"{path.name}:*") if (_read(one / "bInterfaceClass") == "08") is storage]
 
 
 def _read(path: Path) -> str:

@@ -19,7 +19,7 @@ Answer = dict[str, str | int | bool]
 class Pin:
     """What was authorised in a bay, kept in a file of root's; while held, others of the bay get EAGAIN."""
 
-    def __init__(self, folder: Path, bay: int, held: ExitStack) -> None:
+    def __init__(self, folder: Path, bay: str, held: ExitStack) -> None:
         self._fd = os.open(folder / f"bay-{bay}", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         held.callback(os.close, self._fd)
         fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -51,10 +51,11 @@ class Verbs:
     def perform(self, request: Request) -> tuple[Answer, int | None]:
         """Do what is asked; the descriptor is the caller's to close. Raises OSError."""
         bay, usb = bay_of(self.board, request.bay), Usb(self.sys)
-        if request.do == "power":  # holds no pin: it is what helps against a request that hangs
-            return {"on": usb.switch(bay, on=request.on)}, None
         with ExitStack() as held:
-            pin = Pin(self.pins, request.bay, held)
+            # Power has a file of its own, with nothing in it: it is what helps against another request that hangs.
+            pin = Pin(self.pins, f"{request.bay}{'-power' * (request.do == 'power')}", held)
+            if request.do == "power":
+                return {"on": usb.switch(bay, on=request.on)}, None
             if request.do == "authorise":
                 pin.keep(None)
                 device = usb.identity(bay)
@@ -65,9 +66,8 @@ class Verbs:
                 pin.require(usb.identity(bay))
                 return {"serial": device["serial"], **{name: int(device[name]) for name in ("busnum", "devnum")}}, None
             fd, filesystem = self._volume(usb, bay, pin, held)
-            if request.do == "device":
-                return {"filesystem": filesystem}, os.dup(fd)
-            return {"filesystem": filesystem}, self._mount(fd, filesystem, writable=request.do == "writable")
+            writable, raw = request.do == "writable", request.do == "device"
+            return {"filesystem": filesystem}, os.dup(fd) if raw else self._mount(fd, filesystem, writable=writable)
 
     def _volume(self, usb: Usb, bay: Bay, pin: Pin, held: ExitStack) -> tuple[int, str]:
         device = usb.identity(bay)

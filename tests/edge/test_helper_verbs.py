@@ -211,10 +211,24 @@ def test_a_name_in_dev_that_means_another_device_is_not_opened(verbs: Verbs, doc
 def test_a_second_request_of_a_bay_is_told_to_come_again(verbs: Verbs, docked: Callable[..., Path]) -> None:
     docked(fat())
     with ExitStack() as held:
-        Pin(verbs.pins, 3, held)
+        Pin(verbs.pins, "3", held)
         assert [errno_of(verbs, request) for request in (AUTHORISE, DEVICE, MOUNT)] == [errno.EAGAIN] * 3
         assert verbs.perform(Request(do="power", bay=3, on=False)) == ({"on": False}, None)
     verbs.perform(AUTHORISE)
+
+
+@pytest.mark.promise("I17")
+def test_a_switch_that_hangs_for_ever_takes_no_second_process_of_roots(
+    verbs: Verbs, docked: Callable[..., Path]
+) -> None:
+    """A hub that the kernel does not let go of: nothing ends who waits for it, and each new one would wait, too."""
+    docked(fat())
+    with ExitStack() as held:
+        Pin(verbs.pins, "3-power", held)
+        assert errno_of(verbs, Request(do="power", bay=3, on=True)) == errno.EAGAIN
+        assert errno_of(verbs, Request(do="power", bay=3)) == errno.EAGAIN
+        verbs.perform(AUTHORISE)
+    assert verbs.perform(Request(do="power", bay=3, on=True)) == ({"on": True}, None)
 
 
 def test_what_is_mounted_by_anybody_is_not_mounted_again(verbs: Verbs, docked: Callable[..., Path]) -> None:

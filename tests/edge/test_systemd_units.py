@@ -108,12 +108,44 @@ def test_desktops_are_told_to_leave_every_usb_disk_alone() -> None:
     assert rule.startswith('SUBSYSTEM=="block", SUBSYSTEMS=="usb", ENV{UDISKS_IGNORE}="1"')
 
 
+RULES = (ROOT / "hw" / "udev" / "70-dockd-authorise.rules").read_text(encoding="utf-8").replace("\\\n", "")
+
+
 def test_only_hubs_are_let_in_by_a_rule() -> None:
-    rules = (ROOT / "hw" / "udev" / "70-dockd-authorise.rules").read_text(encoding="utf-8").replace("\\\n", "")
-    letting_in = [line for line in rules.splitlines() if 'ATTR{authorized}="1"' in line]
-    assert len(letting_in) == 2
-    assert all('DeviceClass}=="09"' in line or 'InterfaceClass}=="09"' in line for line in letting_in)
-    assert 'ATTR{authorized_default}="0", ATTR{interface_authorized_default}="0"' in rules
+    (device,) = [line for line in RULES.splitlines() if "bDeviceClass" in line]
+    (interface,) = [line for line in RULES.splitlines() if "bInterfaceClass" in line]
+    assert 'ATTR{bDeviceClass}=="09", ATTR{authorized}=="0", ATTR{authorized}="1"' in device
+    assert 'ATTR{authorized_default}="0", ATTR{interface_authorized_default}="0"' in RULES
     # A camera that says it is a hub as well is none: its interface stays the helper's.
-    (interface,) = [line for line in letting_in if 'ENV{DEVTYPE}=="usb_interface"' in line]
-    assert 'ENV{TYPE}=="9/*"' in interface
+    assert 'ENV{TYPE}=="9/*", ATTR{bInterfaceClass}=="09"' in interface
+    assert RULES.count('authorized}="1"') == RULES.count("echo 1 >authorized") == 1
+
+
+@pytest.mark.promise("I14")
+@pytest.mark.parametrize(("bind", "left"), [("bind", "1"), ("none", "0"), ("/dev/full", "0")])
+def test_what_says_it_is_a_hub_is_the_hub_drivers_or_shut_out_again(tmp_path: Path, bind: str, left: str) -> None:
+    """Some drivers take a device by its ids, whatever its interfaces say they are: of networks, of remote controls."""
+    (script,) = re.findall(r"""RUN\+="/bin/sh -c '(.*)'"$""", RULES, flags=re.MULTILINE)
+    interface, hub = tmp_path / "devices" / "1-1" / "1-1:1.0", tmp_path / "bus" / "usb" / "drivers" / "hub"
+    interface.mkdir(parents=True)
+    (interface / "authorized").write_text("0\n")
+    hub.mkdir(parents=True)
+    (hub / "bind").symlink_to(
+        bind if bind.startswith("/") else hub / "bound" if bind == "bind" else tmp_path / "no/where"
+    )
+    script = script.replace("/sys", str(tmp_path)).replace("%p", "/devices/1-1/1-1:1.0").replace("%k", "1-1:1.0")
+    subprocess.run(["/bin/sh", "-c", script], capture_output=True, text=True, check=True)
+    assert (interface / "authorized").read_text() == f"{left}\n"
+    assert not bind.startswith("b") or (hub / "bound").read_text() == "1-1:1.0\n"
+    assert "drivers_probe" not in RULES
+
+
+def test_a_card_never_has_the_names_of_a_disk_of_the_station() -> None:
+    rules = (ROOT / "hw" / "udev" / "61-dockd-storage.rules").read_text(encoding="utf-8")
+    assert 'SUBSYSTEM=="block", SUBSYSTEMS=="usb", OPTIONS+="link_priority=-100"\n' in rules
+
+
+def test_the_helper_writes_to_devices_in_sysfs_and_neither_to_the_machines_nor_to_those_that_are_none() -> None:
+    unit = settings("dockd-helper.service")
+    assert unit["ReadOnlyPaths"] == ["/sys -/sys/devices/system -/sys/devices/virtual"]
+    assert unit["ReadWritePaths"] == ["/sys/devices /sys/bus/usb"]

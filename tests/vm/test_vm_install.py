@@ -13,6 +13,17 @@ ROOT = Path(__file__).resolve().parents[2]
 CHECKOUT = ("scripts/install", "hw", "systemd", "dockd/dockd.example.toml", "requirements", "pyproject.toml")
 INSTALL = "/src/scripts/install --board emulated-14 --system-only 2>&1"
 
+STAND_INS = """
+for unit in dockd dockd-helper; do
+    into=/run/systemd/system/$unit.service.d; mkdir -p $into
+    printf '[Service]\\nType=exec\\nExecStart=\\nExecStart=/bin/sleep 1000\\n' >$into/sleeps.conf
+done
+systemctl daemon-reload
+systemctl start dockd-helper.socket dockd.service
+"""
+ASK = "import socket; socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET).connect('/run/dockd/helper.sock')"
+LISTENS = "ss -xlH src /run/dockd/helper.sock | awk '{print $4}'"
+
 
 def checkout() -> bytes:
     """Pack what of a checkout is needed for all but dockd itself."""
@@ -58,3 +69,19 @@ def test_a_machine_that_runs_becomes_a_station_at_once_and_is_none_any_more_by_t
     assert shell("systemctl show -P LoadState dockd.service").strip() == "not-found"
     left = shell("find / -xdev -name '*dockd*' -not -path '/src/*' | sort").split()
     assert left == ["/etc/dockd", "/etc/dockd/dockd.toml"]
+
+
+def test_an_upgrade_of_a_station_that_works_takes_every_units_new_words(machine: Machine) -> None:
+    shell = machine.agent.shell
+    shell("tar -xC /", stdin=checkout())
+    shell(INSTALL, within_s=120)
+    shell(STAND_INS)
+    shell("runuser -u dockd -- python3 -", stdin=ASK.encode())
+    machine.agent.until("systemctl is-active -q dockd-helper.service")
+    assert shell(LISTENS) == "128\n"
+
+    shell("sed -i 's/^Backlog=.*/Backlog=99/' /src/systemd/dockd-helper.socket")
+    shell(INSTALL, within_s=120)
+    assert shell(LISTENS) == "99\n"
+    states = shell("systemctl is-active dockd.service dockd-helper.socket dockd-helper.service || true")
+    assert states.split() == ["active", "active", "inactive"]
