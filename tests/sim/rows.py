@@ -23,6 +23,7 @@ class Row(NamedTuple):
     state: str
     sha256: str | None
     clip_id: str | None
+    spooled: int
     url: str | None
     receipt: str | None
     facts: str
@@ -30,8 +31,9 @@ class Row(NamedTuple):
 
 
 ROWS = (
-    "SELECT c.key, f.serial, f.volume, c.docking, c.path, c.length_bytes, c.state, c.sha256, c.clip_id, c.url,"
-    " c.receipt, c.facts, c.recording_id FROM clips c LEFT JOIN dockings f ON f.key = c.found_in ORDER BY c.key"
+    "SELECT c.key, f.serial, f.volume, c.docking, c.path, c.length_bytes, c.state, c.sha256, c.clip_id,"
+    " c.spooled, c.url, c.receipt, c.facts, c.recording_id FROM clips c"
+    " LEFT JOIN dockings f ON f.key = c.found_in ORDER BY c.key"
 )
 
 

@@ -229,7 +229,9 @@ def judge(world: World) -> None:
     if not world.setup.policy.grace_s:
         # A copy that an open clip shares stays, and one that was made of a twin just before it was pulled.
         shared = {row.clip_id for row in world.auditor.rows() if row.state not in PROVEN or row.serial in away}
-        proven = {row.clip_id for row in world.auditor.rows() if row.state in PROVEN} - shared
+        # A copy that was made after the day to which a ledger was set back is nobody's: it stays, for people to move.
+        known = [row for row in world.auditor.rows() if row.spooled or not world.forgotten]
+        proven = {row.clip_id for row in known if row.state in PROVEN} - shared
         kept = sorted(clip_id for clip_id in world.disk.seen if clip_id in proven)
         require(not kept, f"I16: copies {kept} are still in the spool")
 
