@@ -29,11 +29,11 @@ def ask(do, **more):
         return json.loads(answer), *fds
 
 def until(do):
-    # The disk comes a few seconds after its interface was let in, its partitions a moment after it (until then it is a
-    # volume of no kind); what was closed is let go a moment later.
+    # The disk comes a few seconds after its interface was let in, a moment after its node (no such device until then),
+    # its partitions after it (a volume of no kind until then); what was closed is let go a moment later.
     for _ in range(600):
         answer, *fds = ask(do)
-        if answer["errno"] not in {123, 11, 16, 124}:
+        if answer["errno"] not in {123, 11, 16, 124, 6}:
             break
         time.sleep(0.2)
     return (answer, *fds) if fds else sys.exit(json.dumps(answer))
